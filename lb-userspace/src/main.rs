@@ -1,0 +1,3 @@
+//! The `xlb` binary.
+
+fn main() {}
