@@ -30,6 +30,35 @@ pub struct NextHop {
     pub stale: bool,
 }
 
+/// What other rooms ask of the network; a value, so that they are tested without a kernel.
+pub trait Resolve: Send + Sync {
+    /// How a packet for an address leaves this host.
+    fn resolve(&self, address: IpAddr) -> Result<NextHop, Unreachable>;
+    /// An interface by its name; `None` while there is no such interface.
+    fn interface(&self, name: &str) -> Option<InterfaceFacts>;
+    /// The names of all interfaces, sorted.
+    fn interface_names(&self) -> Vec<String>;
+}
+
+/// What there is to know of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceFacts {
+    /// The kernel's number for it. Another one under the same name is another interface.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+    /// Administratively up and with a carrier.
+    pub up: bool,
+    /// Its Ethernet address; `None` where it is not Ethernet.
+    pub mac: Option<[u8; 6]>,
+    /// What it is, in the kernel's words (`veth`, `bridge`, `tun`); `ethernet` for a NIC, `loopback` for `lo`.
+    pub kind: String,
+    /// The other end of a veth pair, where that is in the same network namespace.
+    pub veth_peer: Option<u32>,
+}
+
 /// Why an address has no usable next hop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
