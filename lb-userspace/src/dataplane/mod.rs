@@ -4,6 +4,8 @@
 //! between the two are all computed on images, without a kernel. [`Dataplane`] is the door: one implementation speaks
 //! to the kernel (the only room that says `aya`), one keeps an image in memory for tests.
 
+pub mod ethtool;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

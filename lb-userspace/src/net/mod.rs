@@ -94,6 +94,19 @@ pub enum Unreachable {
         /// What it is, in the kernel's words (`tun`, `wireguard`, `ppp`).
         kind: String,
     },
+    /// The way goes out by an Ethernet device that XDP cannot transmit by.
+    #[error(
+        "{interface} on the way to {address} is a {kind}, which XDP cannot transmit by: route the backend by a NIC, \
+         or by a VLAN or bond on NICs"
+    )]
+    CannotTransmit {
+        /// The backend.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+        /// What it is, in the kernel's words (`bridge`, `macvlan`, `vxlan`).
+        kind: String,
+    },
     /// More VLAN tags than a backend entry holds.
     #[error("the way to {0} adds more than two VLAN tags")]
     TooManyTags(IpAddr),
