@@ -154,11 +154,11 @@ impl Client {
         }
         let mut partial = Vec::new();
         while let Some(frame) = response.frame().await {
-            let frame = frame.map_err(|e| self.cut(e))?;
+            let frame = frame.map_err(|e| self.cut(e.to_string()))?;
             partial.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| &bytes[..]));
             while let Some(end) = partial.iter().position(|&b| b == b'\n') {
                 let line: Vec<u8> = partial.drain(..=end).collect();
-                let event = serde_json::from_slice(&line).map_err(|e| self.cut(e))?;
+                let event = serde_json::from_slice(&line).map_err(|e| self.cut(e.to_string()))?;
                 if each(event).is_break() {
                     return Ok(());
                 }
@@ -182,8 +182,8 @@ impl Client {
             if !response.status().is_success() {
                 return Err(self.refusal(response).await);
             }
-            let bytes = response.collect().await.map_err(|e| self.cut(e))?.to_bytes();
-            serde_json::from_slice(&bytes).map_err(|e| self.cut(e))
+            let bytes = response.collect().await.map_err(|e| self.cut(e.to_string()))?.to_bytes();
+            serde_json::from_slice(&bytes).map_err(|e| self.cut(e.to_string()))
         })
         .await
     }
@@ -194,27 +194,32 @@ impl Client {
         path: String,
         body: Option<&impl Serialize>,
     ) -> Result<Response<Incoming>, Error> {
-        let bytes = body.map(serde_json::to_vec).transpose().map_err(|e| self.cut(e))?.unwrap_or_default();
+        let bytes = body
+            .map(serde_json::to_vec)
+            .transpose()
+            .map_err(|e| self.cut(e.to_string()))?
+            .unwrap_or_default();
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "xlb")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(bytes)))
-            .map_err(|e| self.cut(e))?;
+            .map_err(|e| self.cut(e.to_string()))?;
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(e))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.cut(e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| self.cut(e.to_string()))?;
         // Ends with the connection: when the response has been read, or dropped.
         tokio::spawn(connection);
-        sender.send_request(request).await.map_err(|e| self.cut(e))
+        sender.send_request(request).await.map_err(|e| self.cut(e.to_string()))
     }
 
     async fn refusal(&self, response: Response<Incoming>) -> Error {
         let status = response.status();
         let bytes = match response.collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) => return self.cut(error),
+            Err(error) => return self.cut(error.to_string()),
         };
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Error::Refused(problem),
@@ -235,8 +240,8 @@ impl Client {
         }
     }
 
-    fn cut(&self, reason: impl ToString) -> Error {
-        Error::Cut { socket: self.socket.clone(), reason: reason.to_string() }
+    fn cut(&self, reason: impl Into<String>) -> Error {
+        Error::Cut { socket: self.socket.clone(), reason: reason.into() }
     }
 }
 

@@ -36,7 +36,7 @@ impl Reload {
         let outcome = self.apply(path).await;
         match &outcome {
             Ok(applied) => {
-                tracing::info!(generation = applied.generation, changes = ?applied.changes, "reloaded")
+                tracing::info!(generation = applied.generation, changes = ?applied.changes, "reloaded");
             }
             Err(problem) => {
                 tracing::error!(

@@ -20,7 +20,7 @@ pub const MODE: u32 = 0o660;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another daemon has it.
-    #[error("another xlb daemon{} serves {}: stop it first, or give this one another --socket", pid_note(.pid), .path.display())]
+    #[error("another xlb daemon{} serves {}: stop it first, or give this one another --socket", pid_note(*.pid), .path.display())]
     Taken {
         /// The socket.
         path: PathBuf,
@@ -124,7 +124,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-#[expect(clippy::ref_option, reason = "called by the derived Display with a reference to the field")]
-fn pid_note(pid: &Option<i32>) -> String {
+fn pid_note(pid: Option<i32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
