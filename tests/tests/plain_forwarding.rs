@@ -1,0 +1,56 @@
+//! The lab itself, without xlb: what these tests show to work is not what fails when xlb does.
+
+use std::time::{Duration, Instant};
+
+use xlb_tests::lab::{Family, Lab, Nics, Placement, Plan};
+use xlb_tests::need_root;
+use xlb_tests::traffic::{Direction, Pace, Server, Serving, Transfers, client};
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+fn serve(lab: &Lab, number: u8, pace: &Pace) -> Server {
+    let backend = &lab.backends[usize::from(number) - 1];
+    let echo = Family::ALL.map(|family| (family.service(), 53)).to_vec();
+    Server::start(
+        backend,
+        Serving { name: backend.name().to_owned(), http: vec![80], echo, pace: pace.clone() },
+    )
+    .unwrap()
+}
+
+#[test]
+fn every_layout_carries_requests_and_full_transfers() {
+    need_root();
+    for nics in [Nics::One, Nics::Two] {
+        for placement in [Placement::Routed, Placement::OnLink] {
+            let begin = Instant::now();
+            let lab = Lab::new(Plan { nics, placement, ..Plan::default() }).unwrap();
+            println!("{nics:?} {placement:?} built in {:?}", begin.elapsed());
+            let pace = Pace::default();
+            let _server = serve(&lab, 2, &pace);
+            lab.bypass_balancer(2).unwrap();
+            for family in Family::ALL {
+                let target = family.target(80);
+                let served =
+                    client::block_on(&lab.client, move || client::who(target, WITHIN)).unwrap().unwrap();
+                assert_eq!(served.by, "web-2");
+                let echo = family.target(53);
+                let payload = vec![7; 1400];
+                let served = client::block_on(&lab.client, move || async move {
+                    client::echo(echo, &payload, WITHIN).await
+                })
+                .unwrap()
+                .unwrap();
+                assert_eq!(served.by, "web-2");
+                pace.hold();
+                let flows = [(Direction::Download, target), (Direction::Upload, target)];
+                let ends = Transfers::start(&lab.client, &flows, &pace).unwrap().finish();
+                assert!(
+                    ends.iter().all(|end| end.complete() && end.by.as_deref() == Some("web-2")),
+                    "{ends:#?}"
+                );
+            }
+            println!("{nics:?} {placement:?} done after {:?}", begin.elapsed());
+        }
+    }
+}
