@@ -1,3 +1,7 @@
 //! The `xlb` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lb_userspace::cli::main(std::env::args_os())
+}
