@@ -67,6 +67,25 @@ pub enum AttachMode {
     Generic,
 }
 
+impl AttachMode {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[Self::Native, Self::Generic];
+
+    /// The word that the configuration, the command line and `--json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl fmt::Display for AttachMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// The name of a pool, backend or service: 1 to 63 bytes of ASCII letters, digits, `-`, `_` and `.`, a letter or
 /// digit first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,6 +160,24 @@ pub enum Algorithm {
     Maglev,
 }
 
+impl Algorithm {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[Self::Maglev];
+
+    /// The word that the configuration, the command line and `--json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Maglev => "maglev",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// How packets reach a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -153,6 +190,27 @@ pub enum Forward {
     L2,
     /// The packet as it is, to this host.
     Local,
+}
+
+impl Forward {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[Self::Ipip, Self::Gue, Self::L2, Self::Local];
+
+    /// The word that the configuration, the command line and `--json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::L2 => "l2",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// One server of a pool.
@@ -199,6 +257,17 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[Self::Tcp, Self::Udp];
+
+    /// The word that the configuration, the command line and `--json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
     /// IANA's number.
     pub fn number(self) -> u8 {
         match self {
@@ -210,10 +279,7 @@ impl Protocol {
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -229,6 +295,19 @@ pub enum Ports {
         /// Last port.
         last: u16,
     },
+}
+
+impl Ports {
+    /// Most ports that one service may have, unless it has any.
+    pub const MAX: u32 = 1_024;
+
+    /// How many keys it takes in a service map: one per port, and one for any port.
+    pub const fn keys(self) -> u32 {
+        match self {
+            Self::Any => 1,
+            Self::Range { first, last } => last as u32 - first as u32 + 1,
+        }
+    }
 }
 
 impl fmt::Display for Ports {
@@ -256,4 +335,14 @@ pub enum HashKey {
         /// Bits of an IPv6 address, 1 to 128.
         ipv6: u8,
     },
+}
+
+/// What clients talk to, in one word: `192.0.2.10:80/tcp`, `[2001:db8::1]:443/udp`, `192.0.2.0/24:any/tcp`.
+pub fn target(address: IpNet, ports: Ports, protocol: Protocol) -> String {
+    let exact = address.prefix_len() == address.max_prefix_len();
+    let place = if exact { address.addr().to_string() } else { address.to_string() };
+    match address {
+        IpNet::V4(_) => format!("{place}:{ports}/{protocol}"),
+        IpNet::V6(_) => format!("[{place}]:{ports}/{protocol}"),
+    }
 }
