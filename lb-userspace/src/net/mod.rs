@@ -3,9 +3,51 @@
 //! The packet path never asks the kernel's FIB or neighbour table; this room follows both and says what an egress
 //! entry must hold.
 
+mod decode;
+mod events;
+mod keep;
+pub mod network;
+mod requests;
+mod resolve;
+mod watcher;
+
+use std::io;
 use std::net::IpAddr;
 
 use lb_common::abi::VlanTag;
+
+pub use network::Network;
+pub use watcher::{Settings, Watcher};
+
+/// What can go wrong between the daemon and the kernel's view of the network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No socket.
+    #[error("cannot open a netlink socket: {0}")]
+    Open(#[source] io::Error),
+    /// The kernel refuses a request.
+    #[error("the kernel refuses a netlink request about {what}: {source}")]
+    Refused {
+        /// What it was about.
+        what: &'static str,
+        /// The kernel's words.
+        source: io::Error,
+    },
+    /// An answer ended in the middle.
+    #[error("the kernel's answer about {what} ended in the middle")]
+    Cut {
+        /// What it was about.
+        what: &'static str,
+    },
+    /// Links, addresses, routes and neighbours can no longer be followed.
+    #[error("the network can no longer be followed over netlink, after {tries} tries: {source}; restart xlb")]
+    Lost {
+        /// How often it was tried.
+        tries: u32,
+        /// What happened at the last try.
+        source: Box<Error>,
+    },
+}
 
 /// How a packet for an address leaves this host: resolved down to the device that transmits.
 #[derive(Clone, Debug, PartialEq, Eq)]
