@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use xlb_tests::lab::{Family, Lab, Nics, Placement, Plan};
-use xlb_tests::need_root;
-use xlb_tests::traffic::{Direction, Pace, Server, Serving, Transfers, client};
+use xlb_tests::traffic::{Direction, Failure, Pace, Server, Serving, Transfers, client};
+use xlb_tests::{eventually, need_root};
 
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -53,4 +53,20 @@ fn every_layout_carries_requests_and_full_transfers() {
             println!("{nics:?} {placement:?} done after {:?}", begin.elapsed());
         }
     }
+}
+
+#[test]
+fn a_flow_that_meets_another_backend_is_cut_by_a_reset() {
+    need_root();
+    let lab = Lab::new(Plan::default()).unwrap();
+    let pace = Pace::default();
+    let _servers = [serve(&lab, 1, &pace), serve(&lab, 2, &pace)];
+    lab.bypass_balancer(1).unwrap();
+    let flows = Family::ALL
+        .map(|family| [Direction::Download, Direction::Upload].map(|way| (way, family.target(80))));
+    let transfers = Transfers::start(&lab.client, flows.as_flattened(), &pace).unwrap();
+    assert!(transfers.now().iter().all(|transfer| transfer.cut().is_none()));
+    lab.bypass_balancer(2).unwrap();
+    let all_cut = || transfers.now().iter().all(|transfer| transfer.cut() == Some(&Failure::Reset));
+    assert!(eventually(WITHIN, all_cut), "{:#?}", transfers.now());
 }

@@ -1,13 +1,9 @@
-//! The lab's folder: sockets, configuration, a bpffs that only the lab sees, and doors into its namespaces.
+//! The lab's folder: sockets, configuration, logs, and doors into its namespaces.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-
-use super::namespace::Anchor;
 
 const PREFIX: &str = "xlb-lab-";
 
@@ -27,7 +23,7 @@ impl Folder {
         let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
         // A leftover of an earlier process with this very pid.
         drop(std::fs::remove_dir_all(&path));
-        for folder in [&path, &path.join("bpf"), &path.join("ns")] {
+        for folder in [&path, &path.join("net"), &path.join("mount")] {
             std::fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         Ok(Self { path })
@@ -38,22 +34,9 @@ impl Folder {
         &self.path
     }
 
-    /// Starts the thread from which every namespace of the lab descends. It lives in a mount namespace of its own
-    /// with a bpffs on `bpf/`: whatever is pinned there is gone when the lab's last thread is, however it ended.
-    pub fn keeper(&self) -> Result<Anchor> {
-        let bpf = self.path.join("bpf");
-        Anchor::start("lab", move || {
-            let none = None::<&str>;
-            unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace")?;
-            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-            mount(Some("bpf"), &bpf, Some("bpf"), MsFlags::empty(), none).context("cannot mount a bpffs")?;
-            Ok(())
-        })
-    }
-
-    /// Makes `ns/NAME` a link to `target`, for `nsenter`.
-    pub fn door(&self, name: &str, target: &Path) -> Result<PathBuf> {
-        let door = self.path.join("ns").join(name);
+    /// Makes `DOORS/NAME` a link to `target`, for `nsenter`.
+    pub fn door(&self, doors: &str, name: &str, target: &Path) -> Result<PathBuf> {
+        let door = self.path.join(doors).join(name);
         std::os::unix::fs::symlink(target, &door)
             .with_context(|| format!("cannot make {}", door.display()))?;
         Ok(door)

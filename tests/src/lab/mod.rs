@@ -12,13 +12,13 @@ mod plan;
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 
 pub use links::{End, Links};
-pub use namespace::{Anchor, Namespace};
+pub use namespace::Namespace;
 use plan::{BACKEND_SIDE_NET, BALANCER_NET, CLIENT_NET, everywhere, host};
 pub use plan::{Family, LOCAL4, LOCAL6, Nics, Placement, Plan, SERVICE4, SERVICE6};
 
@@ -36,7 +36,6 @@ pub struct Lab {
     /// `web-1` and so on.
     pub backends: Vec<Namespace>,
     plan: Plan,
-    _keeper: Anchor,
     folder: folder::Folder,
 }
 
@@ -44,15 +43,14 @@ impl Lab {
     /// Builds the network of `plan`. Backends and services answer only once something serves there.
     pub fn new(plan: Plan) -> Result<Self> {
         let folder = folder::Folder::new()?;
-        let keeper = folder.keeper()?;
-        let namespace = |name: &str| Namespace::new(name, &keeper);
         let lab = Self {
-            client: namespace("client")?,
-            router: namespace("router")?,
-            balancer: namespace("balancer")?,
-            backends: (1..=plan.backends).map(|i| namespace(&format!("web-{i}"))).collect::<Result<_>>()?,
+            client: Namespace::new("client")?,
+            router: Namespace::new("router")?,
+            balancer: Namespace::new("balancer")?,
+            backends: (1..=plan.backends)
+                .map(|i| Namespace::new(&format!("web-{i}")))
+                .collect::<Result<_>>()?,
             plan,
-            _keeper: keeper,
             folder,
         };
         lab.wire().context("cannot wire the lab")?;
@@ -67,11 +65,6 @@ impl Lab {
     /// The lab's folder: for configuration, logs and sockets.
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// A bpffs that only processes in the lab see.
-    pub fn bpffs(&self) -> PathBuf {
-        self.folder.path().join("bpf")
     }
 
     /// The backend called `name`.
@@ -102,7 +95,9 @@ impl Lab {
     fn wire(&self) -> Result<()> {
         for namespace in self.namespaces() {
             prepare(namespace)?;
-            self.folder.door(namespace.name(), &namespace.path())?;
+            let [net, mount] = namespace.paths();
+            self.folder.door("net", namespace.name(), &net)?;
+            self.folder.door("mount", namespace.name(), &mount)?;
         }
         for key in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
             self.router.sysctl(key, "1")?;

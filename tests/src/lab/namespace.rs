@@ -3,6 +3,9 @@
 //! A thread that unshares a namespace lives in it, and so does every thread and process that it starts. So there is
 //! nothing to enter and leave, no name under `/run/netns` that a killed test would leave behind, and no code between
 //! fork and exec: what runs in a namespace is started by the namespace's thread.
+//!
+//! Each has a mount namespace too, with a `/sys` of its own that shows its own interfaces, and a bpffs where machines
+//! have theirs. What is pinned there goes with the namespace, and two agents that pin the same name do not meet.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,11 +14,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 /// A thread that does jobs in the namespaces it has made for itself.
 #[derive(Debug)]
-pub struct Anchor {
+struct Anchor {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -23,8 +27,8 @@ pub struct Anchor {
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Anchor {
-    /// Starts a thread called `name` that first does `enter`. It inherits the caller's namespaces.
-    pub fn start(name: &str, enter: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Self> {
+    /// Starts a thread called `name` that first does `enter`.
+    fn start(name: &str, enter: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (entered, outcome) = mpsc::channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -41,12 +45,8 @@ impl Anchor {
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Does `job` on the thread and waits for its result.
-    ///
-    /// # Panics
-    ///
-    /// With the job's own panic.
-    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    /// Does `job` on the thread and waits for its result, or panics with the job's own panic.
+    fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = mpsc::channel();
         let job: Job = Box::new(move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
@@ -77,20 +77,17 @@ impl Drop for Anchor {
 pub struct Namespace {
     name: String,
     anchor: Anchor,
-    handle: File,
+    net: File,
+    mount: File,
 }
 
 impl Namespace {
-    /// Makes a namespace with `lo` up. It shares every other namespace with `parent`'s thread.
-    pub fn new(name: &str, parent: &Anchor) -> Result<Self> {
-        let title = name.to_owned();
-        let anchor = parent.run(move || {
-            Anchor::start(&title, || {
-                unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")
-            })
-        })?;
-        let handle = anchor.run(|| File::open("/proc/thread-self/ns/net"))?;
-        Ok(Self { name: name.to_owned(), anchor, handle })
+    /// Makes a namespace.
+    pub fn new(name: &str) -> Result<Self> {
+        let anchor = Anchor::start(name, isolate)?;
+        let handles = anchor.run(|| Ok::<_, std::io::Error>((open("net")?, open("mnt")?)));
+        let (net, mount) = handles.context("cannot open the new namespaces")?;
+        Ok(Self { name: name.to_owned(), anchor, net, mount })
     }
 
     /// What it is called in the lab.
@@ -127,14 +124,30 @@ impl Namespace {
         })
     }
 
-    /// A path by which other processes can enter it while this process lives.
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.handle.as_raw_fd()))
+    /// Paths by which other processes can enter its network and mounts while this process lives.
+    pub fn paths(&self) -> [PathBuf; 2] {
+        let path =
+            |file: &File| PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+        [path(&self.net), path(&self.mount)]
     }
 }
 
 impl AsFd for Namespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.as_fd()
+        self.net.as_fd()
     }
+}
+
+/// Puts the calling thread into namespaces of its own.
+fn isolate() -> Result<()> {
+    let (none, plain) = (None::<&str>, MsFlags::empty());
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("cannot make a network namespace")?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("cannot keep mounts private")?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), plain, none).context("cannot mount a sysfs")?;
+    mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), plain, none).context("cannot mount a bpffs")
+}
+
+fn open(kind: &str) -> std::io::Result<File> {
+    File::open(format!("/proc/thread-self/ns/{kind}"))
 }
