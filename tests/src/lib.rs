@@ -6,5 +6,6 @@
 pub mod lab;
 pub mod traffic;
 mod wait;
+pub mod xlb;
 
 pub use wait::{eventually, need_root};

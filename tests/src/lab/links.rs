@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use anyhow::{Context, Result, anyhow};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
 use netlink_packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use tokio::runtime::Runtime;
@@ -76,10 +76,18 @@ impl Links {
 
     /// The ifindex of an interface.
     pub fn index(&self, interface: &str) -> Result<u32> {
-        let mut found = self.handle.link().get().match_name(interface.to_owned()).execute();
-        let link =
-            self.runtime.block_on(found.try_next()).with_context(|| format!("cannot find {interface}"))?;
-        Ok(link.ok_or_else(|| anyhow!("there is no interface {interface}"))?.header.index)
+        Ok(self.find(interface)?.header.index)
+    }
+
+    /// Whether an XDP program is attached to an interface.
+    pub fn has_xdp(&self, interface: &str) -> Result<bool> {
+        let link = self.find(interface)?;
+        let attached = |xdp: &LinkXdp| matches!(xdp, LinkXdp::Attached(kind) if *kind != XdpAttached::None);
+        let xdp = link.attributes.iter().filter_map(|attribute| match attribute {
+            LinkAttribute::Xdp(xdp) => Some(xdp),
+            _ => None,
+        });
+        Ok(xdp.flatten().any(attached))
     }
 
     /// Takes an interface up.
@@ -135,6 +143,13 @@ impl Links {
         self.runtime
             .block_on(request.execute())
             .with_context(|| format!("cannot set the neighbour {address} on {interface}"))
+    }
+
+    fn find(&self, interface: &str) -> Result<LinkMessage> {
+        let mut found = self.handle.link().get().match_name(interface.to_owned()).execute();
+        let link =
+            self.runtime.block_on(found.try_next()).with_context(|| format!("cannot find {interface}"))?;
+        link.ok_or_else(|| anyhow!("there is no interface {interface}"))
     }
 
     fn set(&self, interface: &str, message: LinkMessage) -> Result<()> {
