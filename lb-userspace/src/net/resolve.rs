@@ -254,4 +254,4 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
