@@ -38,6 +38,7 @@ fn wrong_usage_is_2() {
         &["backend", "set", "web", "a"],
         &["run"],
         &["detach"],
+        &["run", "-c", "xlb.toml", "--log", "info=loud"],
     ] {
         assert!(assert_exit(arguments, 2).stdout.is_empty(), "{arguments:?}");
     }
@@ -123,4 +124,67 @@ fn an_answer_is_0() {
 fn half_an_answer_is_3() {
     let (_directory, socket) = fixed("200 OK", "[]", 20);
     assert_exit(&["pool", "list", "--socket", &socket], 3);
+}
+
+const CONFIG: &str = r#"
+[interfaces.lo]
+mode = "generic"
+
+[pools.web]
+forward = "l2"
+backends = [{ name = "web-1", address = "10.0.0.2" }]
+
+[services.web]
+address = "192.0.2.10"
+protocol = "tcp"
+port = 80
+pool = "web"
+"#;
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("xlb.toml");
+    std::fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("UTF-8").to_owned();
+    (directory, path)
+}
+
+#[test]
+fn a_valid_file_is_0() {
+    let (_directory, path) = file(CONFIG);
+    let output = assert_exit(&["check", &path], 0);
+    assert_eq!(text(&output.stdout), format!("{path}: valid\n"));
+    let output = assert_exit(&["check", &path, "--print", "--json"], 0);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(checked["valid"], true);
+    assert_eq!(checked["config"]["pools"]["web"]["backends"]["web-1"]["weight"], 1, "defaults are filled in");
+}
+
+#[test]
+fn an_invalid_file_is_1_with_line_and_caret() {
+    let (_directory, path) = file(&CONFIG.replace("pool = \"web\"", "pol = \"web\""));
+    let output = assert_exit(&["check", &path], 1);
+    let report = text(&output.stderr);
+    assert!(report.contains("xlb.toml:13:1"), "{report}");
+    assert!(report.contains("^^^"), "{report}");
+    assert!(output.stdout.is_empty());
+    let output = assert_exit(&["check", &path, "--json"], 1);
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(checked["valid"], false);
+    assert_eq!(checked["diagnostics"][0]["code"], "missing_key");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn an_interface_that_is_not_here_is_refused_unless_the_file_is_for_elsewhere() {
+    let (_directory, path) = file(&CONFIG.replace("interfaces.lo", "interfaces.nosuchif0"));
+    let report = assert_exit(&["check", &path], 1).stderr;
+    assert!(text(&report).contains("nosuchif0"), "{report:?}");
+    assert_exit(&["check", &path, "--elsewhere"], 0);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_1() {
+    let output = assert_exit(&["check", "/nonexistent/xlb.toml"], 1);
+    assert!(text(&output.stderr).starts_with("error: cannot read /nonexistent/xlb.toml"));
 }

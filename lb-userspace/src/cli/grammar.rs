@@ -130,7 +130,7 @@ pub struct Run {
     #[command(flatten)]
     pub one_shot: OneShot,
     /// What to log to stderr: error, warn, info, debug, trace, or tracing's filter syntax
-    #[arg(long, value_name = "LEVEL", env = "XLB_LOG", hide_env_values = true, default_value = "info")]
+    #[arg(long, value_name = "LEVEL", env = "XLB_LOG", hide_env_values = true, default_value = "info", value_parser = log_filter)]
     pub log: String,
 }
 
@@ -150,12 +150,28 @@ pub struct OneShot {
     /// Without a file: how packets reach the backends
     #[arg(long, value_name = "MODE", requires = "interface")]
     pub forward: Option<ForwardArg>,
-    /// Without a file: attach after the driver instead of in it
-    #[arg(long, requires = "interface")]
-    pub generic: bool,
+    /// Without a file: where in the kernel the program runs [default: native]
+    #[arg(long, value_name = "MODE", requires = "interface")]
+    mode: Option<ModeArg>,
+    /// Without a file: short for --mode generic
+    #[arg(long, requires = "interface", conflicts_with = "mode")]
+    generic: bool,
+    /// Without a file: a secret that all balancers of the same services share
+    #[arg(long, value_name = "TEXT", requires = "interface")]
+    pub seed: Option<String>,
     /// Without a file: a directory on a bpffs for what outlives the daemon
     #[arg(long, value_name = "DIR", requires = "interface")]
     pub pin_dir: Option<PathBuf>,
+}
+
+impl OneShot {
+    /// Where in the kernel the program runs.
+    pub fn mode(&self) -> AttachMode {
+        match (self.generic, self.mode) {
+            (true, _) => AttachMode::Generic,
+            (false, mode) => mode.map_or_else(AttachMode::default, AttachMode::from),
+        }
+    }
 }
 
 /// `xlb check`.
@@ -166,6 +182,9 @@ pub struct Check {
     /// Print the whole configuration, defaults filled in
     #[arg(long)]
     pub print: bool,
+    /// The file is for another machine: do not ask which interfaces exist here
+    #[arg(long)]
+    pub elsewhere: bool,
 }
 
 /// `xlb service`.
@@ -322,7 +341,7 @@ pub struct AgentRun {
     #[arg(long, default_value = "native")]
     pub mode: ModeArg,
     /// What to log to stderr: error, warn, info, debug, trace, or tracing's filter syntax
-    #[arg(long, value_name = "LEVEL", env = "XLB_LOG", hide_env_values = true, default_value = "info")]
+    #[arg(long, value_name = "LEVEL", env = "XLB_LOG", hide_env_values = true, default_value = "info", value_parser = log_filter)]
     pub log: String,
 }
 
@@ -380,4 +399,12 @@ impl From<ForwardArg> for Forward {
 fn prefix(text: &str) -> Result<IpNet, String> {
     let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     net.map_err(|_| format!("`{text}` is neither a prefix (10.0.0.0/24) nor an address"))
+}
+
+/// What tracing takes as a filter.
+fn log_filter(text: &str) -> Result<String, String> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; use error, warn, info, debug or trace")),
+    }
 }

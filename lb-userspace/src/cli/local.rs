@@ -4,16 +4,11 @@
 use std::path::PathBuf;
 
 use super::Failure;
-use super::grammar::{Agent, AgentRun, Check, Detach, Run};
+use super::grammar::{Agent, AgentRun, Detach, Run};
 use super::output::{Output, Reader};
 
 /// `xlb run`.
 pub fn run(_run: Run, _socket: Option<PathBuf>) -> Result<Reader, Failure> {
-    Err(Failure::Refused(anyhow::anyhow!("not wired yet")))
-}
-
-/// `xlb check`.
-pub fn check(_check: &Check, _output: Output) -> Result<Reader, Failure> {
     Err(Failure::Refused(anyhow::anyhow!("not wired yet")))
 }
 

@@ -11,6 +11,7 @@ use clap::Parser;
 
 use crate::api::client;
 
+pub mod check;
 pub mod columns;
 pub mod grammar;
 pub mod local;
@@ -30,6 +31,9 @@ pub enum Failure {
     /// The command was understood and refused, or failed.
     #[error("{0:#}")]
     Refused(#[from] anyhow::Error),
+    /// The command was refused, and has said why.
+    #[error("refused")]
+    Told,
     /// The daemon answered with an error, or not at all.
     #[error(transparent)]
     Daemon(#[from] client::Error),
@@ -39,7 +43,7 @@ impl Failure {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) | Self::Daemon(client::Error::Refused(_)) => 1,
+            Self::Refused(_) | Self::Told | Self::Daemon(client::Error::Refused(_)) => 1,
             Self::Daemon(
                 client::Error::Unreachable { .. } | client::Error::Forbidden(_) | client::Error::Cut { .. },
             ) => 3,
@@ -71,7 +75,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<Reader, Failure> {
     let socket = cli.global.socket();
     match cli.command {
         Command::Run(run) => local::run(run, cli.global.socket),
-        Command::Check(check) => local::check(&check, output),
+        Command::Check(check) => check::check(&check, output),
         Command::Agent { verb: AgentVerb::Run(run) } => local::agent_run(run),
         Command::Agent { verb: AgentVerb::Stats(agent) } => local::agent_stats(&agent, output),
         Command::Agent { verb: AgentVerb::Detach(agent) } => local::agent_detach(&agent, output),

@@ -46,6 +46,7 @@ impl Output {
     /// Tells on stderr why a command did not do what it should; with JSON, as a problem document.
     pub fn failure(self, failure: &Failure) {
         let problem = match failure {
+            Failure::Told => return,
             Failure::Daemon(client::Error::Refused(problem)) => problem.clone(),
             Failure::Refused(error) => Problem {
                 kind: "urn:xlb:refused".to_owned(),
