@@ -25,6 +25,8 @@ pub const MAX_SERVICES: u32 = 4_096;
 pub const MAX_INTERFACES: u32 = 256;
 /// Balancer prefixes that an agent accepts tunnelled packets from, per family.
 pub const MAX_AGENT_PREFIXES: u32 = 256;
+/// Addresses of a host that its agent takes tunnelled packets on.
+pub const MAX_AGENT_ADDRESSES: u32 = 256;
 
 /// Names of the maps, as they stand in the object file and under the pin directory.
 pub mod map {
@@ -273,6 +275,9 @@ impl BackendId {
 pub struct Slot(u32);
 
 impl Slot {
+    /// In place of an id: the slot belongs to no backend. The number of [`BackendId::NONE`].
+    pub const NOBODY: u32 = BackendId::NONE.get();
+
     const ID_BITS: u32 = 15;
     const ID_MASK: u32 = (1 << Self::ID_BITS) - 1;
 
@@ -364,8 +369,8 @@ pub struct Egress {
     /// Outer destination address, the backend's; IPv4 in word 0.
     pub outer_destination: Address,
     /// With an outer IPv4 header: the one's-complement sum, not folded, of every 16-bit word of it that does not
-    /// differ from packet to packet (version, IHL, flags, TTL, protocol, source without drawn bits, destination), as
-    /// the CPU loads them. See [`Egress::outer4_sum`].
+    /// differ from packet to packet (version, IHL, flags, TTL, source without drawn bits, destination), as the CPU
+    /// loads them. [`Egress::outer4_sum`] computes it; zero with an outer IPv6 header.
     pub checksum: u32,
 }
 
