@@ -4,6 +4,11 @@
 //! to any layout or to the meaning of a field raises [`ABI_VERSION`]: the daemon adopts pinned maps only when the
 //! version it finds in them is its own.
 
+#![expect(
+    clippy::pub_underscore_fields,
+    reason = "explicit padding must be written by whoever makes the value"
+)]
+
 use crate::wire::{Address, Be16, Be32};
 
 /// Version of every layout in this module.
@@ -514,6 +519,7 @@ mod pod {
         AgentKey4, AgentKey6, Backend, BackendRecord, Counter, Egress, PoolRecord, PrefixKey4, PrefixKey6,
         Service, ServiceKey4, ServiceKey6, ServiceRecord, Slot, State,
     };
+    use crate::wire::{Be16, Be32};
 
     macro_rules! pod {
         ($($name:ty),* $(,)?) => {
@@ -529,6 +535,8 @@ mod pod {
         AgentKey6,
         Backend,
         BackendRecord,
+        Be16,
+        Be32,
         Counter,
         Egress,
         PoolRecord,

@@ -42,7 +42,10 @@ impl Shim {
             Family::V4 => protocol::IPV4,
             Family::V6 => protocol::IPV6,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "shorter than the egress's MTU, which has 16 bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "shorter than the egress's MTU, which has 16 bits"
+        )]
         let length = Be16::new((headers.packet.ip_bytes + BYTES) as u16);
         let mut shim = Self {
             udp: Udp { ports, length, checksum: Be16::from_raw(0) },
@@ -80,7 +83,6 @@ impl Shim {
 
 /// GUE's source port: one of the dynamic ports, from the upper bits of the hash, which the slot does not take.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "14 bits of it")]
 pub const fn source_port(hash: u32) -> u16 {
     0xc000 | (hash >> 18) as u16
 }

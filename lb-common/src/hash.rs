@@ -41,6 +41,7 @@ impl State {
     }
 
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "three words of state and three of input")]
     const fn mix(&mut self, x: u32, y: u32, z: u32) {
         let Self(mut a, mut b, mut c) = *self;
         a = a.wrapping_add(x);

@@ -4,6 +4,10 @@
 //! map types ([`abi`]), what happened to a packet ([`Reason`]), and the packet logic itself, which is plain `no_std`
 //! Rust so that the host can run, test and compare the very code that the kernel runs.
 #![no_std]
+#![expect(
+    clippy::inline_always,
+    reason = "a BPF function call passes five words and forgets what the verifier knew"
+)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(any(test, feature = "host"))]

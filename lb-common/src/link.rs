@@ -101,6 +101,7 @@ fn is_tag(ether_type: Be16) -> bool {
 }
 
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "the six bytes")]
 const fn words(mac: [u8; 6]) -> Mac {
     let [a, b, c, d, e, f] = mac;
     [

@@ -2,6 +2,7 @@
 //!
 //! Every packet that the balancer or the agent sees ends with exactly one [`Reason`]. Its number is the index of the
 //! counter in [`crate::abi::map::REASONS`], its name is the label in `xlb drops` and `xlb stats`.
+#![expect(clippy::doc_markdown, reason = "the doc comments of reasons are output, too")]
 
 /// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +48,7 @@ macro_rules! reasons {
             /// One sentence for the operator.
             pub const fn describe(self) -> &'static str {
                 match self {
-                    $(Self::$variant => concat!($($doc),*),)*
+                    $(Self::$variant => concat!($($doc),*).trim_ascii(),)*
                 }
             }
         }

@@ -55,12 +55,21 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn sum(&mut self, offset: u32) -> Result<u16, Reason> {
+        let bytes = self.bytes();
+        let last = bytes.wrapping_sub(1);
+        if last > MAX_SUM_OFFSET {
+            return Err(Reason::TooBig);
+        }
+        // A buffer in fragments is not all within reach of a cursor.
+        let mut end = self.cursor();
+        end.advance(last & MAX_SUM_OFFSET);
+        end.peek::<u8>().map_err(|_| Reason::TooBig)?;
         let mut sum = Sum { ctx: self.ctx, offset, total: 0 };
         // SAFETY: the callback has the signature that the helper wants, and `sum` outlives the call.
         unsafe {
-            bpf_loop(MAX_SUM_STEPS, add as *mut c_void, (&raw mut sum).cast(), 0);
+            bpf_loop(bytes / STEP_BYTES + 1, add as *mut c_void, (&raw mut sum).cast(), 0);
         }
-        if sum.offset == self.bytes() { Ok(checksum::fold_words(sum.total)) } else { Err(Reason::TooBig) }
+        Ok(checksum::fold_words(sum.total))
     }
 }
 
@@ -84,8 +93,8 @@ fn bounds(ctx: *mut xdp_md) -> (*mut u8, *mut u8) {
     (start, end)
 }
 
-/// Steps of a sum: 32 bytes each, and at its end up to 16 shorter ones.
-const MAX_SUM_STEPS: u32 = MAX_SUM_OFFSET / 32 + 16;
+/// What one step of a sum reads.
+const STEP_BYTES: u32 = 32;
 
 /// How far into a packet a sum reaches: the verifier follows a packet pointer for 64 KiB, all told.
 const MAX_SUM_OFFSET: u32 = 0x7fff;
@@ -97,28 +106,40 @@ struct Sum {
     total: u64,
 }
 
-/// One step of a sum; returns 1 when there is nothing left.
-extern "C" fn add(_step: u64, sum: &mut Sum) -> i64 {
+/// One step of a sum; returns 1 when it was the last.
+///
+/// Where it reads follows from the number of the step: the verifier does not know that and looks at one step only. It
+/// would walk through all of them if the steps counted an offset up.
+extern "C" fn add(step: u64, sum: &mut Sum) -> i64 {
     let (start, end) = bounds(sum.ctx);
     // SAFETY: as in `XdpFrame::cursor`: the context says so, and the loop's caller holds the frame meanwhile.
     let mut cursor = unsafe { Cursor::new(start, end) };
-    if sum.offset > MAX_SUM_OFFSET {
+    let offset = sum.offset + step as u32 * STEP_BYTES;
+    if offset > MAX_SUM_OFFSET {
         return 1;
     }
-    cursor.advance(sum.offset & MAX_SUM_OFFSET);
+    cursor.advance(offset & MAX_SUM_OFFSET);
     if let Ok(words) = cursor.read::<[u32; 8]>() {
         let [a, b, c, d, e, f, g, h] = words.map(u64::from);
         sum.total += a + b + c + d + e + f + g + h;
-        sum.offset += 32;
-    } else if let Ok(half) = cursor.read::<u16>() {
-        sum.total += u64::from(half);
-        sum.offset += 2;
-    } else if let Ok(byte) = cursor.read::<u8>() {
-        sum.total += u64::from(u16::from_ne_bytes([byte, 0]));
-        sum.offset += 1;
-        return 1;
-    } else {
-        return 1;
+        return 0;
     }
-    0
+    let mut total = 0;
+    if let Ok([a, b, c, d]) = cursor.read::<[u32; 4]>() {
+        total += u64::from(a) + u64::from(b) + u64::from(c) + u64::from(d);
+    }
+    if let Ok([a, b]) = cursor.read::<[u32; 2]>() {
+        total += u64::from(a) + u64::from(b);
+    }
+    if let Ok(word) = cursor.read::<u32>() {
+        total += u64::from(word);
+    }
+    if let Ok(half) = cursor.read::<u16>() {
+        total += u64::from(half);
+    }
+    if let Ok(byte) = cursor.read::<u8>() {
+        total += u64::from(u16::from_ne_bytes([byte, 0]));
+    }
+    sum.total += total;
+    1
 }

@@ -6,9 +6,9 @@ use aya_ebpf::btf_maps::{Array, ArrayOfMaps, DevMapHash, HashMap, LpmTrie, PerCp
 use aya_ebpf::macros::btf_map;
 use lb_common::Reason;
 use lb_common::abi::{
-    AgentKey4, AgentKey6, Backend, BackendRecord, Counter, Egress, MAX_AGENT_ADDRESSES, MAX_AGENT_PREFIXES, MAX_BACKENDS,
-    MAX_INTERFACES, MAX_POOLS, MAX_PREFIX_KEYS, MAX_SERVICE_KEYS, MAX_SERVICES, PoolRecord, PrefixKey4,
-    PrefixKey6, SLOTS, Service, ServiceKey4, ServiceKey6, ServiceRecord, Slot, State,
+    AgentKey4, AgentKey6, Backend, BackendRecord, Counter, Egress, MAX_AGENT_ADDRESSES, MAX_AGENT_PREFIXES,
+    MAX_BACKENDS, MAX_INTERFACES, MAX_POOLS, MAX_PREFIX_KEYS, MAX_SERVICE_KEYS, MAX_SERVICES, PoolRecord,
+    PrefixKey4, PrefixKey6, SLOTS, Service, ServiceKey4, ServiceKey6, ServiceRecord, Slot, State,
 };
 use lb_common::reason::REASONS as REASON_COUNT;
 use lb_common::tables::{AgentTables, Tables};

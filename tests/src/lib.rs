@@ -3,6 +3,7 @@
 //!
 //! Packet tables and end-to-end tests are in `tests/`, the demo is the binary `xlb-demo`.
 
+pub mod kernel;
 pub mod lab;
 pub mod traffic;
 mod wait;
