@@ -25,6 +25,11 @@ impl<T> At<T> {
         Self { value, span }
     }
 
+    /// Another value, from the same place.
+    pub fn with<U>(&self, value: U) -> At<U> {
+        At::new(value, self.span)
+    }
+
     /// The value, from nowhere.
     fn nowhere(value: T) -> Self {
         Self::new(value, Span::default())
@@ -75,6 +80,17 @@ pub(super) struct ServiceDraft {
     pub ports: Option<At<Ports>>,
     pub pool: Option<At<Name>>,
     pub hash: HashKey,
+}
+
+impl Default for EncapsulationDraft {
+    fn default() -> Self {
+        Self {
+            source_ipv4: None,
+            source_ipv6: None,
+            gue_port: super::defaults::GUE_PORT,
+            gue_zero_checksum: super::defaults::GUE_ZERO_CHECKSUM,
+        }
+    }
 }
 
 impl PoolDraft {

@@ -6,7 +6,7 @@ use super::check;
 use super::model::Config;
 use super::problem::Problem;
 use super::read::read;
-use super::report::{Finding, Report, Severity};
+use super::report::{Diagnostic, Finding, Report, Severity, Style};
 use super::words::nearest;
 
 /// Largest file that is read, in bytes: more than all that fits the kernel's tables needs.
@@ -35,6 +35,24 @@ pub enum ConfigErrors {
     /// What it says is no valid configuration.
     #[error("{0}")]
     Invalid(Report),
+}
+
+impl ConfigErrors {
+    /// As values for programs.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        match self {
+            Self::Unreadable { file, .. } => vec![Diagnostic::of_file(file, "unreadable", self.to_string())],
+            Self::Invalid(report) => report.diagnostics(),
+        }
+    }
+
+    /// For people.
+    pub fn render(&self, style: Style) -> String {
+        match self {
+            Self::Unreadable { .. } => self.to_string(),
+            Self::Invalid(report) => report.render(style),
+        }
+    }
 }
 
 /// Whether interfaces must exist. Names are those of the machine's interfaces.
@@ -85,6 +103,9 @@ pub(super) fn conclude(
 ) -> Result<Loaded, Report> {
     findings.extend(check::check(&draft));
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if !refused {
+        findings.extend(check::warnings(&draft));
+    }
     let report = Report::new(file, text, findings);
     match draft.finish() {
         Some(config) if !refused => Ok(Loaded { config, warnings: report }),

@@ -10,20 +10,27 @@
 
 mod check;
 pub mod defaults;
+pub mod diff;
 mod draft;
+mod edit;
 pub mod load;
 pub mod model;
+pub mod oneshot;
 mod problem;
 mod read;
 mod reader;
+mod render;
 mod report;
 
 pub mod value;
 mod words;
 
+pub use diff::{Change, diff};
 pub use load::{ConfigErrors, Interfaces, Loaded, load, load_on, parse, parse_on};
 pub use model::Config;
+pub use oneshot::{Pieces, oneshot};
 pub use problem::{Problem, Role};
+pub use render::render;
 pub use report::{Diagnostic, Finding, Related, Report, Severity, Span, Style};
 
 #[cfg(test)]

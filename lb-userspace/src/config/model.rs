@@ -339,8 +339,7 @@ pub enum HashKey {
 
 /// What clients talk to, in one word: `192.0.2.10:80/tcp`, `[2001:db8::1]:443/udp`, `192.0.2.0/24:any/tcp`.
 pub fn target(address: IpNet, ports: Ports, protocol: Protocol) -> String {
-    let exact = address.prefix_len() == address.max_prefix_len();
-    let place = if exact { address.addr().to_string() } else { address.to_string() };
+    let place = super::problem::Place(address);
     match address {
         IpNet::V4(_) => format!("{place}:{ports}/{protocol}"),
         IpNet::V6(_) => format!("[{place}]:{ports}/{protocol}"),

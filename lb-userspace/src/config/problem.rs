@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::model::{Forward, Name, Ports};
 use super::report::Severity;
-pub use super::words::{Limited, Role};
+pub use super::words::{Limited, Place, Role};
 use super::words::{either, listed, or_nearest};
 
 macro_rules! problems {
@@ -96,11 +96,14 @@ problems! {
         };
     BadPrefix { text: String, max: u8 }, Error, "bad_prefix",
         "`{text}` is not a prefix" => format!("the length after the slash is a number from 0 to {max}");
-    UnusableAddress { role: Role, address: String, block: IpNet, word: &'static str },
+    UnusableAddress { role: Role, net: Place, block: Place, word: &'static str },
         Error, "unusable_address",
-        "`{address}` cannot be {role}: {block} is {word}" => role.wants();
+        "`{net}` cannot be {role}: {block} is {word}" => role.wants();
     HostBits { net: IpNet }, Error, "host_bits",
         "`{net}` has host bits set" => format!("the prefix is {}, the single address {}", net.trunc(), net.addr());
+    BadService { text: String }, Error, "bad_service",
+        "`{text}` is not a service"
+        => "write ADDRESS:PORT/PROTOCOL, like 192.0.2.10:80/tcp, 192.0.2.0/24:any/tcp or [2001:db8::10]:8000-8010/udp";
     WrongFamily { key: &'static str, net: IpNet }, Error, "wrong_family",
         "`{net}` cannot be `{key}`: it is of the other family" => match net {
             IpNet::V4(_) => "put it in `source_ipv4`",
@@ -120,7 +123,7 @@ problems! {
         "`{text}` is not a weight" => "a weight is a number from 0 to 65535";
     BadSourcePrefix { key: &'static str, text: String, max: u8 }, Error, "bad_source_prefix",
         "`{text}` is no value of `{key}`" => format!("give a number of bits from 1 to {max}");
-    HashFamily { service: Name, net: IpNet, key: &'static str }, Error, "hash_family",
+    HashFamily { service: Name, net: Place, key: &'static str }, Error, "hash_family",
         "service `{service}` is on {net}, and its hash does not say how many bits of such an address count"
         => format!("add `{key} = ...`");
 
@@ -142,11 +145,11 @@ problems! {
         Error, "backend_port",
         "backend `{backend}` of pool `{pool}` has port {port}, but service `{service}` has port {ports}"
         => format!("forward = \"{}\" leaves the port as it is: remove the backend's `port`", forward.name());
-    BackendIsService { pool: Name, backend: Name, address: IpAddr, service: Name, net: IpNet },
+    BackendIsService { pool: Name, backend: Name, address: IpAddr, service: Name, net: Place },
         Error, "backend_is_service",
         "backend `{backend}` of pool `{pool}` is {address}, which service `{service}` ({net}) takes in"
         => "packets to the backend would come back to the balancer: give the backend's own address, or narrow the service";
-    BackendIsSource { pool: Name, backend: Name, address: IpAddr, key: &'static str, net: IpNet },
+    BackendIsSource { pool: Name, backend: Name, address: IpAddr, key: &'static str, net: Place },
         Error, "backend_is_source",
         "backend `{backend}` of pool `{pool}` is {address}, which `{key}` ({net}) takes in"
         => "the backend would see packets from its own address and drop them: take a source without backends in it";

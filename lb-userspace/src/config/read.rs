@@ -1,7 +1,5 @@
 //! A file's text to a draft.
 
-use std::path::PathBuf;
-
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
@@ -12,9 +10,8 @@ use super::problem::Problem;
 use super::reader::{Entry, Reader, Table, decimal};
 use super::report::{Finding, Span};
 use super::value::{self, Choice};
+use super::words::Place;
 
-/// Most bytes of a socket's path, the closing zero byte not counted (`sun_path` in unix(7)).
-const MAX_SOCKET_PATH: usize = 107;
 /// Most syntax errors that are told: after one the parser guesses.
 const MAX_SYNTAX_ERRORS: usize = 10;
 
@@ -91,7 +88,7 @@ fn daemon(reader: &mut Reader, root: &Table<'_, '_>) -> Daemon {
     let mut path = |key: &'static str, default: &str| {
         let table = table.as_ref()?;
         let entry = table.get(key)?;
-        reader.parse(entry, table, |text| absolute(key, text)).map(|at| at.value).or(Some(default.into()))
+        reader.parse(entry, table, |text| value::path(key, text)).map(|at| at.value).or(Some(default.into()))
     };
     Daemon {
         socket: path("socket", defaults::SOCKET).unwrap_or(defaults::SOCKET.into()),
@@ -99,28 +96,9 @@ fn daemon(reader: &mut Reader, root: &Table<'_, '_>) -> Daemon {
     }
 }
 
-pub(super) fn absolute(key: &'static str, text: &str) -> Result<PathBuf, Problem> {
-    let bad = |why| Err(Problem::BadPath { key, path: text.to_owned(), why });
-    if !text.starts_with('/') {
-        return bad("it is not absolute");
-    }
-    if text.contains(char::is_control) {
-        return bad("it contains control characters");
-    }
-    if key == "socket" && text.len() > MAX_SOCKET_PATH {
-        return bad("a socket's path has at most 107 bytes");
-    }
-    Ok(text.into())
-}
-
 fn encapsulation(reader: &mut Reader, root: &Table<'_, '_>) -> EncapsulationDraft {
     let Some(table) = section(reader, root, "encapsulation", Section::Encapsulation) else {
-        return EncapsulationDraft {
-            source_ipv4: None,
-            source_ipv6: None,
-            gue_port: defaults::GUE_PORT,
-            gue_zero_checksum: defaults::GUE_ZERO_CHECKSUM,
-        };
+        return EncapsulationDraft::default();
     };
     let mut source =
         |key: &'static str| reader.parse(table.get(key)?, &table, |text| value::source(key, text));
@@ -247,7 +225,7 @@ fn source_prefix(
             IpNet::V6(_) => (given6, "source_prefix_ipv6"),
         };
         if !given {
-            let (service, net) = (name.value.clone(), net.value);
+            let (service, net) = (name.value.clone(), Place(net.value));
             reader.record(Problem::HashFamily { service, net, key }, span);
         }
     }

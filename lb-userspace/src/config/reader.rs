@@ -28,6 +28,8 @@ pub(super) struct Table<'t, 's> {
     title: String,
     /// The place of its name or heading.
     span: Span,
+    /// Known keys that unknown ones are near to: these are not missing, but misspelt.
+    misspelt: Vec<String>,
 }
 
 /// A value in a table.
@@ -67,6 +69,7 @@ impl Reader {
         entries: &'t DeTable<'s>,
         span: Span,
     ) -> Table<'t, 's> {
+        let mut misspelt = Vec::new();
         for (key, value) in entries {
             let name: &str = key.get_ref();
             if section.keys().any(|known| known.name == name) {
@@ -83,6 +86,7 @@ impl Reader {
                 | Section::Hash => None,
             };
             let nearest = nearest(name, section.keys().map(|key| key.name));
+            misspelt.extend(nearest.clone());
             let parent = named.filter(|_| value.get_ref().is_table() && nearest.is_none());
             let problem = match parent {
                 Some(table) => {
@@ -97,7 +101,7 @@ impl Reader {
             };
             self.record(problem, key.span().into());
         }
-        Table { section, entries, title, span }
+        Table { section, entries, title, span, misspelt }
     }
 
     /// A table of named tables: each with its name and the place of the name.
@@ -144,7 +148,7 @@ impl Reader {
     /// The entry of a key that must be there.
     pub fn required<'t, 's>(&mut self, table: &Table<'t, 's>, name: &'static str) -> Option<Entry<'t, 's>> {
         let entry = table.get(name);
-        if entry.is_none() {
+        if entry.is_none() && !table.misspelt.iter().any(|key| key == name) {
             let takes = table.key(name).takes;
             self.record(Problem::MissingKey { key: name, table: table.title.clone(), takes }, table.span);
         }

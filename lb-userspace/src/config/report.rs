@@ -92,6 +92,22 @@ pub struct Diagnostic {
     pub related: Option<Related>,
 }
 
+impl Diagnostic {
+    /// About a file as a whole: line and column are 0.
+    pub(super) fn of_file(file: &str, code: &str, message: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            severity: Severity::Error,
+            code: code.to_owned(),
+            message,
+            hint: "check the path and its permissions".to_owned(),
+            related: None,
+        }
+    }
+}
+
 /// The other side of a conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Related {

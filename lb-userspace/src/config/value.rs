@@ -1,13 +1,14 @@
 //! Single values: from text or number to what they mean. No value here knows of another.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use siphasher::sip::SipHasher24;
 
 use super::model::{Algorithm, AttachMode, Forward, HashKey, Name, Ports, Protocol};
 use super::problem::{Problem, Role};
-use super::words::nearest;
+use super::words::{Place, nearest};
 
 /// The key of the flow hash that a text stands for: SipHash-2-4 with an all-zero key. Part of the contract between
 /// balancers, as the seed itself is.
@@ -31,6 +32,21 @@ pub fn interface(text: &str) -> Result<String, Problem> {
     } else {
         Err(Problem::BadInterface { text: text.to_owned() })
     }
+}
+
+/// An absolute path; `key` is `socket` or `pin_dir`.
+pub fn path(key: &'static str, text: &str) -> Result<PathBuf, Problem> {
+    let bad = |why| Err(Problem::BadPath { key, path: text.to_owned(), why });
+    if !text.starts_with('/') {
+        return bad("it is not absolute");
+    }
+    if text.contains(char::is_control) {
+        return bad("it contains control characters");
+    }
+    if key == "socket" && text.len() > MAX_SOCKET_PATH {
+        return bad("a socket's path has at most 107 bytes");
+    }
+    Ok(text.into())
 }
 
 /// One address. What it may be used for is [`usable`]'s question.
@@ -57,12 +73,7 @@ pub fn usable(net: IpNet, role: Role) -> Result<(), Problem> {
     for (block, word, except) in BLOCKED {
         let overlap = block.contains(&net.network()) || net.contains(&block.network());
         if overlap && *except != Some(role) {
-            let address = if net.prefix_len() == net.max_prefix_len() {
-                net.addr().to_string()
-            } else {
-                net.to_string()
-            };
-            return Err(Problem::UnusableAddress { role, address, block: *block, word });
+            return Err(Problem::UnusableAddress { role, net: Place(net), block: Place(*block), word });
         }
     }
     Ok(())
@@ -179,7 +190,6 @@ pub fn name_of(address: IpAddr) -> Name {
 pub(super) fn plain_name(text: &str) -> Name {
     let mut plain: String = text
         .chars()
-        .filter(|c| !matches!(c, '[' | ']'))
         .map(|c| match c {
             ':' => '-',
             '/' => '_',
@@ -231,6 +241,9 @@ choice! {
     Forward, "forward", Ipip Gue L2 Local;
     Protocol, "protocol", Tcp Udp;
 }
+
+/// Most bytes of a socket's path, the closing zero byte not counted (`sun_path` in unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
 
 const HASH_WORDS: &[&str] = &["five-tuple", "source"];
 

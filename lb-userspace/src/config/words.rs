@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -31,6 +33,20 @@ impl fmt::Display for Role {
             Self::Backend => "a backend's address",
             Self::Source => "an outer source",
         })
+    }
+}
+
+/// A net as people write it: a single address without its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(pub IpNet);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            self.0.addr().fmt(f)
+        } else {
+            fmt::Display::fmt(&self.0, f)
+        }
     }
 }
 

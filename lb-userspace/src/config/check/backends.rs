@@ -10,6 +10,7 @@ use crate::config::model::{Forward, Name, Ports};
 use crate::config::problem::Problem;
 use crate::config::report::{Finding, Span};
 use crate::config::value;
+use crate::config::words::Place;
 
 pub(super) fn check(draft: &Draft) -> Vec<Finding> {
     let ours = Ours::of(draft);
@@ -124,7 +125,7 @@ fn place(
             backend,
             address,
             service: service.value.clone(),
-            net: net.value,
+            net: Place(net.value),
         };
         return Some(Finding::new(problem, span).with(net.span, "takes it in"));
     }
@@ -133,7 +134,7 @@ fn place(
         Forward::L2 | Forward::Local => None,
     };
     let (key, net) = *outer?;
-    let problem = Problem::BackendIsSource { pool, backend, address, key, net: net.value };
+    let problem = Problem::BackendIsSource { pool, backend, address, key, net: Place(net.value) };
     Some(Finding::new(problem, span).with(net.span, "takes it in"))
 }
 

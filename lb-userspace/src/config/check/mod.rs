@@ -13,6 +13,11 @@ pub(super) fn check(draft: &Draft) -> Vec<Finding> {
     let mut findings = services::check(draft);
     findings.extend(backends::check(draft));
     findings.extend(limits::check(draft));
-    findings.extend(warnings::check(draft));
     findings
+}
+
+/// What is questionable about a draft as a whole. Of a draft with errors this would be guesswork: what seems unused
+/// may be used where an error is.
+pub(super) fn warnings(draft: &Draft) -> Vec<Finding> {
+    warnings::check(draft)
 }
