@@ -50,7 +50,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         medium: medium(message.header.link_layer_type),
         kind: raw.kind(),
         name: raw.name?,
-        mac: raw.mac,
+        mac: raw.mac.filter(|_| message.header.link_layer_type == LinkLayerType::Ether),
         mtu: raw.mtu,
         master: raw.master,
         port: raw.port,
@@ -334,3 +334,6 @@ fn medium(kind: LinkLayerType) -> Medium {
 fn ethernet(bytes: &[u8]) -> Option<[u8; 6]> {
     bytes.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Error;
-use super::network::{NeighbourKey, NeighbourState, Network, Upkeep};
+use super::network::{Neighbour, NeighbourKey, NeighbourState, Network, Upkeep};
 use super::requests::{Change, ORIGIN, Requests};
 
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
-    backends: BTreeSet<IpAddr>,
+    /// `None` until somebody said whose next hops are to be kept.
+    backends: Option<BTreeSet<IpAddr>>,
     kept: BTreeMap<NeighbourKey, Hold>,
 }
 
@@ -31,7 +32,7 @@ enum Hold {
 impl Keeper {
     /// Says whose next hops are to be kept.
     pub(super) fn want(&mut self, backends: BTreeSet<IpAddr>) {
-        self.backends = backends;
+        self.backends = Some(backends);
     }
 
     /// The kernel dropped an entry: it is asked for again by the next [`Keeper::reconcile`].
@@ -39,10 +40,12 @@ impl Keeper {
         self.kept.remove(&key);
     }
 
-    /// Holds what is newly wanted, lets go of what is not.
+    /// Holds what is newly wanted, lets go of what is not, entries of an earlier daemon that was killed included.
     pub(super) async fn reconcile(&mut self, network: &Network, requests: &Requests) {
+        let Some(backends) = &self.backends else { return };
         let wanted: BTreeSet<NeighbourKey> =
-            self.backends.iter().flat_map(|&backend| network.next_hops(backend)).collect();
+            backends.iter().flat_map(|&backend| network.next_hops(backend)).collect();
+        self.take_over(network);
         let unwanted: Vec<NeighbourKey> =
             self.kept.keys().filter(|key| !wanted.contains(key)).copied().collect();
         for key in unwanted {
@@ -70,23 +73,22 @@ impl Keeper {
 
     /// Undoes everything.
     pub(super) async fn release_all(&mut self, network: &Network, requests: &Requests) {
+        self.take_over(network);
         while let Some((&key, _)) = self.kept.first_key_value() {
             self.release(key, network, requests).await;
         }
     }
 
+    fn take_over(&mut self, network: &Network) {
+        for (&key, _) in network.neighbours().filter(|(_, found)| found.origin == ORIGIN) {
+            self.kept.entry(key).or_insert(Hold::Made);
+        }
+    }
+
     async fn hold(&mut self, key: NeighbourKey, network: &Network, requests: &Requests) {
-        if let Some(found) = network.neighbour(key) {
-            let managed = found.upkeep == Upkeep::Managed;
-            if managed && found.origin == ORIGIN {
-                // Left by an earlier life of this daemon.
-                self.kept.insert(key, Hold::Made);
-                return;
-            }
-            if managed || found.state == NeighbourState::Fixed {
-                self.kept.insert(key, Hold::Left);
-                return;
-            }
+        if network.neighbour(key).is_some_and(cared_for) {
+            self.kept.insert(key, Hold::Left);
+            return;
         }
         let before = self.kept.get(&key).copied();
         match requests.change(key, Change::Make).await {
@@ -127,6 +129,10 @@ impl Keeper {
         tracing::debug!(neighbour = %key.1, ifindex = key.0, %error, "cannot keep a neighbour resolved");
         self.kept.remove(&key);
     }
+}
+
+fn cared_for(found: &Neighbour) -> bool {
+    found.upkeep == Upkeep::Managed || found.state == NeighbourState::Fixed
 }
 
 fn code(error: &Error) -> Option<i32> {

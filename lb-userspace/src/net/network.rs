@@ -253,6 +253,14 @@ impl Network {
         resolve::next_hops(self, destination)
     }
 
+    /// All routes of the tables that are followed, the shortest prefixes first.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Route> {
+        [&self.routes4, &self.routes6]
+            .into_iter()
+            .flat_map(|routes| [&routes.local, &routes.main])
+            .flat_map(|table| table.values().flat_map(BTreeMap::values).flatten())
+    }
+
     pub(super) fn routes(&self, destination: IpAddr) -> &Routes {
         match destination {
             IpAddr::V4(_) => &self.routes4,

@@ -165,11 +165,15 @@ fn descend<'a>(network: &'a Network, top: &'a Link, destination: IpAddr) -> Resu
                 kind: link.kind_name().to_owned(),
             });
         }
+        // Before its state: an operator who brings it up would be told this next.
+        if let Kind::Other(kind) = &link.kind {
+            return Err(cannot_transmit(link, destination, kind));
+        }
         if link.state == LinkState::Down {
             return Err(Unreachable::InterfaceDown { address: destination, interface: link.name.clone() });
         }
         device.link = match &link.kind {
-            Kind::Plain | Kind::Veth(_) | Kind::Tun => return finish(device, destination),
+            Kind::Plain | Kind::Veth(_) | Kind::Tun | Kind::Other(_) => return finish(device, destination),
             Kind::Vlan(lower, tag) => {
                 // The device nearest to the wire writes the outermost tag.
                 device.tags.insert(0, *tag);
@@ -178,7 +182,6 @@ fn descend<'a>(network: &'a Network, top: &'a Link, destination: IpAddr) -> Resu
                 })?
             }
             Kind::Bond(active) => port(network, link, *active, destination)?,
-            Kind::Other(kind) => return Err(cannot_transmit(link, destination, kind)),
         };
     }
     Err(cannot_transmit(top, destination, "stack of more than eight devices"))
