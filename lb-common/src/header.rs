@@ -119,6 +119,25 @@ pub struct Ipv6 {
 impl Ipv6 {
     /// Length of the header, in bytes.
     pub const BYTES: u32 = 40;
+
+    /// The version.
+    #[inline(always)]
+    pub const fn version(&self) -> u32 {
+        self.start.get() >> 28
+    }
+
+    /// The traffic class: differentiated services and ECN.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "eight bits of it")]
+    pub const fn traffic_class(&self) -> u8 {
+        (self.start.get() >> 20) as u8
+    }
+
+    /// [`Ipv6::start`] with another traffic class.
+    #[inline(always)]
+    pub const fn start_with(&self, traffic_class: u8) -> Be32 {
+        Be32::new(self.start.get() & !(0xff << 20) | (traffic_class as u32) << 20)
+    }
 }
 
 /// The word of an IPv6 header that a hop changes.

@@ -19,6 +19,7 @@ pub mod balance;
 pub mod checksum;
 pub mod choose;
 pub mod cursor;
+pub mod ecn;
 pub mod forward;
 pub mod frame;
 pub mod gue;

@@ -75,10 +75,9 @@ fn ipv4(mut cursor: Cursor<'_>, link_bytes: u32, frame_bytes: u32) -> Result<Pac
 #[inline(always)]
 fn ipv6(mut cursor: Cursor<'_>, link_bytes: u32, frame_bytes: u32) -> Result<Packet, Reason> {
     let ip: Ipv6 = cursor.read()?;
-    let start = ip.start.get();
     let after_header = u32::from(ip.hop.payload_length.get());
     // A payload length of zero announces a jumbogram (RFC 2675), which no Ethernet carries.
-    if start >> 28 != 6 || after_header == 0 || link_bytes + Ipv6::BYTES + after_header > frame_bytes {
+    if ip.version() != 6 || after_header == 0 || link_bytes + Ipv6::BYTES + after_header > frame_bytes {
         return Err(Reason::Malformed);
     }
     let walk = walk(&mut cursor, ip.hop.next_header)?;
@@ -91,8 +90,6 @@ fn ipv6(mut cursor: Cursor<'_>, link_bytes: u32, frame_bytes: u32) -> Result<Pac
         Checksum::Whole if walk.bytes != 0 => Checksum::Part,
         as_it_is => as_it_is,
     };
-    #[expect(clippy::cast_possible_truncation, reason = "eight bits of it")]
-    let traffic_class = (start >> 20) as u8;
     Ok(Packet {
         flow: Flow {
             family: Family::V6,
@@ -106,7 +103,7 @@ fn ipv6(mut cursor: Cursor<'_>, link_bytes: u32, frame_bytes: u32) -> Result<Pac
         link_bytes,
         ip_bytes: Ipv6::BYTES + after_header,
         payload_bytes,
-        traffic_class,
+        traffic_class: ip.traffic_class(),
         hop: Hop::V6(ip.hop, ip.start),
     })
 }

@@ -35,6 +35,7 @@ fn programs_load_and_what_is_unused_is_not_in_them() {
         ("both, gue6", program::BALANCER, global::IPV4 | global::IPV6 | global::GUE | global::OUTER6),
         ("none", program::BALANCER, 0),
         ("all, log", program::BALANCER_LOG, global::ALL),
+        ("agent", program::AGENT, 0),
         ("pass", program::PASS, 0),
     ] {
         let (length, verified) = Kernel::load(program, features, SEED, 6080).instructions();
