@@ -86,6 +86,10 @@ pub mod program {
 
 /// Names and bits of the read-only globals, set before load. What a configuration does not use is a cleared bit, and
 /// the verifier removes the code behind it.
+///
+/// In the object they must not start as zero, unless nothing else is a constant zero of that type: LLVM makes equal
+/// constants one, and setting the global would then set a promoted `&0` elsewhere too (seen: a lookup by `&0` that
+/// failed because `FEATURES` was its key).
 pub mod global {
     /// `u64`: the key of the flow hash, equal on every balancer.
     pub const SEED: &str = "SEED";
@@ -410,8 +414,8 @@ pub struct Counter {
 pub struct State {
     /// [`ABI_VERSION`] of the writer.
     pub abi_version: u32,
-    /// Zero.
-    pub _reserved: u32,
+    /// Bits of [`global`] that the program was loaded with.
+    pub features: u32,
     /// Number of the applied configuration.
     pub generation: u64,
     /// Seed of the flow hash that the tables were used with.

@@ -86,7 +86,11 @@ impl From<command::Error> for Problem {
             | command::Error::Kernel(
                 dataplane::Error::Occupied { .. }
                 | dataplane::Error::NoNative { .. }
-                | dataplane::Error::AbiMismatch { .. },
+                | dataplane::Error::AbiMismatch { .. }
+                | dataplane::Error::Shape { .. }
+                | dataplane::Error::Missing { .. }
+                | dataplane::Error::NoBpffs { .. }
+                | dataplane::Error::Busy { .. },
             ) => Self::conflict(detail),
             command::Error::Kernel(dataplane::Error::Kernel { .. } | dataplane::Error::Load { .. }) => {
                 Self::kernel(detail)

@@ -4,7 +4,24 @@
 //! between the two are all computed on images, without a kernel. [`Dataplane`] is the door: one implementation speaks
 //! to the kernel (the only room that says `aya`), one keeps an image in memory for tests.
 
+pub mod agent;
+mod backend_entry;
+mod bpf;
+mod bpffs;
+mod counters;
 pub mod ethtool;
+mod grace;
+mod image;
+pub mod kernel;
+#[cfg(test)]
+mod kernel_tests;
+mod link;
+mod loader;
+mod maps;
+mod offload;
+pub mod packet_log;
+mod rtlink;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +33,10 @@ use lb_common::abi::{
 
 use crate::config::model::AttachMode;
 use crate::table::Table;
+
+pub use agent::Agent;
+pub use kernel::{Kernel, remove_all};
+pub use link::{Guard, attach_pass};
 
 /// Everything in the kernel that a configuration decides, as one value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,7 +127,7 @@ pub enum Presence {
     Absent,
 }
 
-/// Counters as the kernel holds them, summed over CPUs.
+/// Counters as the kernel holds them, summed over CPUs. An id that never counted anything is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
     /// By service id, raw: not yet less the record's base.
@@ -184,6 +205,44 @@ pub enum Error {
         found: u32,
         /// What this build speaks.
         wanted: u32,
+    },
+    /// A pinned map has another type or size than this build wants.
+    #[error(
+        "{map} is a map of another shape ({found}; this xlb wants {wanted}): run `xlb detach --all` first"
+    )]
+    Shape {
+        /// The pinned map.
+        map: String,
+        /// What it is.
+        found: String,
+        /// What it would have to be.
+        wanted: String,
+    },
+    /// Programs are attached, but a map that they use is no longer pinned.
+    #[error(
+        "{map} is gone while programs are attached: somebody removed it; run `xlb detach --all` and start again"
+    )]
+    Missing {
+        /// Where the map was pinned.
+        map: String,
+    },
+    /// Pins need a bpffs.
+    #[error(
+        "{pin_dir} is not on a bpffs: run `mount -t bpf bpf /sys/fs/bpf`, or name a pin_dir on one that is mounted"
+    )]
+    NoBpffs {
+        /// The pin directory.
+        pin_dir: String,
+    },
+    /// Another process works in the pin directory.
+    #[error(
+        "{pin_dir} is in use by another xlb{holder}: stop it first, or give this one a pin_dir of its own"
+    )]
+    Busy {
+        /// The pin directory.
+        pin_dir: String,
+        /// ` (process 812)`, where the kernel says who.
+        holder: String,
     },
 }
 

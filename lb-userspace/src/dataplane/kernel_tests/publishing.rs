@@ -1,0 +1,205 @@
+//! Writing an image, reading it back, and what packets see meanwhile.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aya::programs::Xdp;
+use lb_common::Reason;
+use lb_common::abi::{Backend, Egress, global};
+
+use super::lab::{XDP_PASS, XDP_TX, apply, egress, entry, example, id, in_lab, open, owned_by, run, steps};
+use crate::dataplane::{Dataplane, Image, Log, Step, Variant};
+
+#[test]
+fn an_image_reads_back_as_it_was_written() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        assert_eq!(kernel.read().unwrap(), Image::default());
+        apply(&mut kernel, &steps(&example()));
+        assert_eq!(kernel.read().unwrap(), example());
+    });
+}
+
+#[test]
+fn what_is_removed_reads_back_as_nothing() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        let image = example();
+        apply(&mut kernel, &steps(&image));
+        let mut undo: Vec<Step> = Vec::new();
+        undo.extend(image.services4.keys().map(|key| Step::Service4(*key, None)));
+        undo.extend(image.services6.keys().map(|key| Step::Service6(*key, None)));
+        undo.extend(image.prefixes4.keys().map(|key| Step::Prefix4(*key, None)));
+        undo.extend(image.prefixes6.keys().map(|key| Step::Prefix6(*key, None)));
+        undo.push(Step::Tables(image.tables.keys().map(|index| (*index, None)).collect()));
+        undo.push(Step::GracePeriod);
+        undo.extend(image.backends.keys().map(|id| Step::Backend(*id, None)));
+        undo.extend(image.backend_records.keys().map(|id| Step::BackendRecord(*id, None)));
+        undo.extend(image.pool_records.keys().map(|index| Step::PoolRecord(*index, None)));
+        undo.extend(image.service_records.keys().map(|id| Step::ServiceRecord(*id, None)));
+        undo.extend(
+            image.devices.iter().map(|index| Step::Device(*index, crate::dataplane::Presence::Absent)),
+        );
+        undo.push(Step::Variant(Variant::default()));
+        undo.push(Step::Generation(0));
+        // Twice: removing what is gone is no error.
+        apply(&mut kernel, &undo);
+        apply(&mut kernel, &undo);
+        assert_eq!(kernel.read().unwrap(), Image::default());
+    });
+}
+
+#[test]
+fn a_swapped_table_is_what_the_next_packet_sees() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        apply(&mut kernel, &steps(&example()));
+        for (owner, byte) in [(1, 0xa1), (2, 0xa2), (1, 0xa1)] {
+            apply(&mut kernel, &[Step::Tables(vec![(5, Some(owned_by(id(owner)))), (17, None)])]);
+            let (verdict, frame) = run(kernel.program().unwrap());
+            assert_eq!((verdict, &frame[..6]), (XDP_TX, &[byte; 6][..]), "backend {owner}");
+        }
+    });
+}
+
+#[test]
+fn a_step_that_fails_leaves_every_table_as_it_was() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        apply(&mut kernel, &steps(&example()));
+        let beyond = lb_common::abi::MAX_POOLS;
+        let step = Step::Tables(vec![(5, Some(owned_by(id(2)))), (beyond, Some(owned_by(id(2))))]);
+        kernel.apply(&step).unwrap_err();
+        let step = Step::Tables(vec![(5, Some(owned_by(id(2)))), (17, None), (beyond, None)]);
+        kernel.apply(&step).unwrap_err();
+        assert_eq!(kernel.read().unwrap(), example());
+    });
+}
+
+#[test]
+fn every_feature_set_loads_and_only_what_is_compiled_in_works() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        let image = example();
+        apply(&mut kernel, &steps(&image));
+        let sets =
+            (0..global::ALL.count_ones()).map(|bit| 1 << bit).chain([0, global::ALL, image.variant.features]);
+        for features in sets {
+            apply(&mut kernel, &[Step::Variant(Variant { features, ..image.variant })]);
+            let (verdict, _) = run(kernel.program().unwrap());
+            let forwards = features & image.variant.features == image.variant.features;
+            if forwards || features & global::IPV4 == 0 {
+                assert_eq!(verdict, if forwards { XDP_TX } else { XDP_PASS }, "features {features:#x}");
+            }
+        }
+        assert_eq!(kernel.read().unwrap(), image);
+    });
+}
+
+#[test]
+fn packets_are_counted() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        apply(&mut kernel, &steps(&example()));
+        assert_eq!(kernel.counters().unwrap().reasons.iter().map(|c| c.packets).sum::<u64>(), 0);
+        for _ in 0..3 {
+            run(kernel.program().unwrap());
+        }
+        let counters = kernel.counters().unwrap();
+        assert_eq!((counters.services[&1].packets, counters.services[&1].bytes), (3, 180));
+        assert_eq!((counters.backends[&id(1)].packets, counters.backends.len()), (3, 1));
+        assert_eq!(counters.reasons[Reason::Transmitted as usize].packets, 3);
+        assert_eq!(counters.reasons.len(), Reason::ALL.len());
+    });
+}
+
+#[test]
+fn the_log_variant_says_what_it_decides_and_is_taken_out_again() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        let image = example();
+        apply(&mut kernel, &steps(&image));
+        let (send, lines) = std::sync::mpsc::channel();
+        kernel.log_to(std::sync::Arc::new(move |line: &str| {
+            let _ = send.send(line.to_owned());
+        }));
+        let log = Some(Log { service: None, rate: 100 });
+        apply(&mut kernel, &[Step::Variant(Variant { log, ..image.variant })]);
+        assert_eq!(kernel.read().unwrap().variant.log, log);
+        run(kernel.program().unwrap());
+        let line = lines.recv_timeout(Duration::from_secs(5)).expect("a line");
+        assert!(!line.is_empty());
+        apply(&mut kernel, &[Step::Variant(image.variant)]);
+        run(kernel.program().unwrap());
+        assert_eq!(kernel.read().unwrap(), image);
+        assert!(lines.recv_timeout(Duration::from_millis(100)).is_err(), "the normal variant logs nothing");
+    });
+}
+
+/// Two entries that differ in every byte are written in turn, while two threads do nothing but forward. A frame with
+/// bytes of both was made from half an entry.
+#[test]
+fn a_rewritten_entry_is_never_seen_half() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        apply(&mut kernel, &steps(&example()));
+        let pin = lab.pins().join("reader");
+        kernel.program().unwrap().pin(&pin).unwrap();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let xdp = Xdp::from_pin(&pin, aya_obj::programs::XdpAttachType::Interface).unwrap();
+                        let mut seen = 0u64;
+                        while !stop.load(Ordering::Relaxed) {
+                            let (verdict, frame) = run(&xdp);
+                            assert_eq!(verdict, XDP_TX);
+                            assert!(
+                                frame[..12].iter().all(|byte| *byte == frame[0]),
+                                "torn: {:x?}",
+                                &frame[..12]
+                            );
+                            seen += 1;
+                        }
+                        seen
+                    })
+                })
+                .collect();
+            let deadline = Instant::now() + Duration::from_secs(2);
+            let mut written = 0;
+            while Instant::now() < deadline && readers.iter().all(|reader| !reader.is_finished()) {
+                let byte = [0x11, 0xee][written % 2];
+                kernel.apply(&Step::Backend(id(1), Some(egress(byte)))).unwrap();
+                written += 1;
+            }
+            stop.store(true, Ordering::Relaxed);
+            let seen: u64 = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+            assert!(written > 10 && seen > 1000, "{written} writes and {seen} frames prove nothing");
+        });
+    });
+}
+
+/// The other half of the promise, without a race: the idle copy is the only one that a write touches.
+#[test]
+fn a_write_leaves_the_copy_that_was_live_as_it_is() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        let mut before = entry(lab, id(1));
+        assert_eq!(before, Backend::default());
+        for byte in [0x11, 0x22, 0x33] {
+            kernel.apply(&Step::Backend(id(1), Some(egress(byte)))).unwrap();
+            let after = entry(lab, id(1));
+            assert_eq!(after.live, 1 - before.live);
+            assert_eq!(after.copies[after.live as usize], egress(byte));
+            assert_eq!(after.copies[before.live as usize], before.copies[before.live as usize]);
+            assert_eq!(after.epoch, 1);
+            before = after;
+        }
+        kernel.apply(&Step::Backend(id(1), None)).unwrap();
+        kernel.apply(&Step::Backend(id(1), Some(egress(0x44)))).unwrap();
+        let after = entry(lab, id(1));
+        assert_eq!((after.epoch, after.copies[1 - after.live as usize]), (2, Egress::default()));
+    });
+}
