@@ -317,13 +317,39 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
+/// What the reference says before the tables.
+const INTRODUCTION: &str = "\
+# The configuration file
+
+<!-- Made from lb-userspace/src/config/defaults.rs by its tests: change it there. -->
+
+A TOML file. `xlb check FILE` says what is wrong with one, each problem with line, caret and hint;
+`xlb check --print FILE` shows it with every default filled in; `dist/xlb.toml` is an example with comments.
+An unknown key is an error.
+
+Names of pools, backends and services are 1 to 63 letters, digits, `-`, `_` or `.`, starting with a letter or digit.
+A name with a dot needs quotes in a heading: `[interfaces.\"eth0.100\"]`.
+
+Refused are, besides values that make no sense by themselves:
+
+- two services on the same address, protocol and port, or with port ranges that overlap. A port wins over `any`, an
+  exact address over a prefix and a longer prefix over a shorter one, so these do not conflict;
+- two backends of a pool with the same name or the same address and port;
+- a backend port other than the service's, and any backend port with a port range or `any`: no forward mode changes
+  ports;
+- a backend whose address a service takes in (unless it is this host, `forward = \"local\"`), or that an outer source
+  may be drawn as;
+- more than one backend with `forward = \"local\"`;
+- more than fits the kernel's tables.
+
+";
+
 /// The reference of the file as Markdown: a table of keys per section.
 pub fn reference() -> String {
-    let mut text = String::new();
+    let mut text = INTRODUCTION.to_owned();
     for section in Section::ALL {
-        text.push_str("### ");
-        text.push_str(section.heading());
-        text.push_str("\n\n| key | takes | default | what it does |\n|---|---|---|---|\n");
+        let _ = writeln!(text, "## {}\n", section.heading());
+        text.push_str("| key | takes | default | what it does |\n|---|---|---|---|\n");
         for key in section.keys() {
             let default = match key.default {
                 Default::Required => "required".to_owned(),
@@ -334,5 +360,7 @@ pub fn reference() -> String {
         }
         text.push('\n');
     }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     text
 }

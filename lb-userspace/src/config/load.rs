@@ -10,7 +10,7 @@ use super::report::{Diagnostic, Finding, Report, Severity, Style};
 use super::words::nearest;
 
 /// Largest file that is read, in bytes: more than all that fits the kernel's tables needs.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// A configuration, and what is questionable about it.
 #[derive(Clone, Debug, PartialEq)]

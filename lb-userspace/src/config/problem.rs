@@ -58,7 +58,7 @@ macro_rules! problems {
 // The form of the file.
 problems! {
     Syntax { message: String }, Error, "syntax",
-        "not valid TOML: {message}" => if message.contains("duplicate key") {
+        "not valid TOML: {message}" => if is_duplicate_key(message) {
             "a key, and the heading of a table, may stand only once: remove or rename one of the two"
         } else {
             "texts are in \"quotes\", headings in [brackets], one `key = value` to a line: see https://toml.io"
@@ -104,8 +104,8 @@ problems! {
     BadService { text: String }, Error, "bad_service",
         "`{text}` is not a service"
         => "write ADDRESS:PORT/PROTOCOL, like 192.0.2.10:80/tcp, 192.0.2.0/24:any/tcp or [2001:db8::10]:8000-8010/udp";
-    WrongFamily { key: &'static str, net: IpNet }, Error, "wrong_family",
-        "`{net}` cannot be `{key}`: it is of the other family" => match net {
+    WrongFamily { key: &'static str, net: Place }, Error, "wrong_family",
+        "`{net}` cannot be `{key}`: it is of the other family" => match net.0 {
             IpNet::V4(_) => "put it in `source_ipv4`",
             IpNet::V6(_) => "put it in `source_ipv6`",
         };
@@ -190,4 +190,15 @@ problems! {
     Weightless { pool: Name }, Warning, "weightless",
         "every backend of pool `{pool}` has weight 0: its packets will be dropped as no_backend"
         => "give at least one of them a weight";
+}
+
+impl Problem {
+    /// Whether it is TOML's "duplicate key", which headings get too.
+    pub(super) fn is_duplicate_key(&self) -> bool {
+        matches!(self, Self::Syntax { message } if is_duplicate_key(message))
+    }
+}
+
+fn is_duplicate_key(message: &str) -> bool {
+    message.contains("duplicate key")
 }

@@ -19,19 +19,44 @@ const MAX_SYNTAX_ERRORS: usize = 10;
 pub(super) fn read(text: &str) -> (Option<Draft>, Vec<Finding>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let findings = errors.iter().take(MAX_SYNTAX_ERRORS).map(|error| {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            Finding::new(Problem::Syntax { message: error.message().to_owned() }, span.into())
-        });
-        return (None, findings.collect());
+        return (None, syntax(text, &errors));
     }
     let mut reader = Reader::default();
     let draft = root(&mut reader, document.get_ref());
     (Some(draft), reader.findings)
 }
 
+/// Syntax errors, without those that only follow from another: the parser goes on after an error, and stumbles over
+/// the rest of the line, or over every key below a heading that stands twice.
+fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut repeated_heading = false;
+    let mut told = 0;
+    for error in errors {
+        let span = Span::from(error.span().unwrap_or(text.len()..text.len()));
+        let since = text.get(told..span.start).unwrap_or_default();
+        let line = text.get(..span.start).unwrap_or_default().rsplit('\n').next().unwrap_or_default();
+        if !findings.is_empty() && !since.contains('\n') {
+            continue;
+        }
+        let problem = Problem::Syntax { message: error.message().to_owned() };
+        let in_heading = line.trim_start().starts_with('[');
+        let same_table = !since.lines().any(|line| line.trim_start().starts_with('['));
+        if repeated_heading && same_table && !in_heading && problem.is_duplicate_key() {
+            continue;
+        }
+        repeated_heading = in_heading && problem.is_duplicate_key();
+        told = span.start;
+        findings.push(Finding::new(problem, span));
+        if findings.len() == MAX_SYNTAX_ERRORS {
+            break;
+        }
+    }
+    findings
+}
+
 fn root(reader: &mut Reader, document: &DeTable<'_>) -> Draft {
-    let root = reader.table(Section::Root, "the file".to_owned(), document, Span::default());
+    let root = reader.table(Section::Root, "the top level".to_owned(), document, Span::default());
     let interfaces = reader.named(&root, "interfaces", Section::Interface);
     let pools = reader.named(&root, "pools", Section::Pool);
     let services = reader.named(&root, "services", Section::Service);

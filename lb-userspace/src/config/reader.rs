@@ -207,7 +207,16 @@ impl Reader {
 
     /// Records that a value is of the wrong type.
     pub fn wrong_type(&mut self, entry: Entry<'_, '_>, table: &Table<'_, '_>) {
-        let what = format!("`{}` of {}", entry.key.name, table.title);
+        let what = match table.section {
+            Section::Root => format!("`{}`", entry.key.name),
+            Section::Daemon
+            | Section::Encapsulation
+            | Section::Interface
+            | Section::Pool
+            | Section::Backend
+            | Section::Service
+            | Section::Hash => format!("`{}` of {}", entry.key.name, table.title),
+        };
         let problem =
             Problem::WrongType { what, expected: entry.key.takes, found: article(entry.value.get_ref()) };
         self.record(problem, entry.span());

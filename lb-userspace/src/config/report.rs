@@ -161,7 +161,8 @@ impl Report {
 
     /// All findings as values for programs.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        self.findings.iter().map(|finding| self.diagnostic(finding)).collect()
+        let lines = self.lines();
+        self.findings.iter().map(|finding| self.diagnostic(finding, &lines)).collect()
     }
 
     /// The findings for people: line, caret, hint.
@@ -215,8 +216,8 @@ impl Report {
         title.element(snippet).element(hint)
     }
 
-    fn diagnostic(&self, finding: &Finding) -> Diagnostic {
-        let (line, column) = self.position(finding.span);
+    fn diagnostic(&self, finding: &Finding, lines: &[usize]) -> Diagnostic {
+        let (line, column) = self.position(finding.span, lines);
         Diagnostic {
             file: self.file.clone(),
             line,
@@ -226,16 +227,23 @@ impl Report {
             message: finding.problem.to_string(),
             hint: finding.problem.hint(),
             related: finding.related.map(|(span, label)| {
-                let (line, column) = self.position(span);
+                let (line, column) = self.position(span, lines);
                 Related { line, column, label: label.to_owned() }
             }),
         }
     }
 
-    fn position(&self, span: Span) -> (usize, usize) {
-        let before = &self.text[..self.within(span).start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    /// Offset of each line's first byte.
+    fn lines(&self) -> Vec<usize> {
+        let newlines = self.text.match_indices('\n').map(|(at, _)| at + 1);
+        std::iter::once(0).chain(newlines).collect()
+    }
+
+    fn position(&self, span: Span, lines: &[usize]) -> (usize, usize) {
+        let start = self.within(span).start;
+        let line = lines.partition_point(|first| *first <= start);
+        let first = lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
+        (line, self.text[first..start].chars().count() + 1)
     }
 
     /// The span, made to lie within the text, on whole characters and on one line.

@@ -99,7 +99,7 @@ pub fn usable_backend(address: IpAddr, forward: Forward) -> Result<(), Problem> 
 pub fn source(key: &'static str, text: &str) -> Result<IpNet, Problem> {
     let net = net(text)?;
     if matches!(net, IpNet::V4(_)) != (key == "source_ipv4") {
-        return Err(Problem::WrongFamily { key, net });
+        return Err(Problem::WrongFamily { key, net: Place(net) });
     }
     usable(net, Role::Source)?;
     if net.max_prefix_len() - net.prefix_len() > 32 {

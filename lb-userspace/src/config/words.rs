@@ -89,12 +89,14 @@ impl fmt::Display for Limited {
 /// The nearest of some words to one that was not found; `None` when none is near.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     const LONGEST: usize = 64;
+    const MOST_CANDIDATES: usize = 1_024;
     if word.len() > LONGEST {
         return None;
     }
     let lower = word.to_lowercase();
     known
         .into_iter()
+        .take(MOST_CANDIDATES)
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().max(word.len()) / 3))

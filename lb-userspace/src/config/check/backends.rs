@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use lb_common::abi::MAX_BACKENDS;
 
 use crate::config::draft::{At, BackendDraft, Draft, PoolDraft, ServiceDraft};
 use crate::config::model::{Forward, Name, Ports};
@@ -45,7 +46,8 @@ pub(super) fn check(draft: &Draft) -> Vec<Finding> {
 fn duplicates(pool: &PoolDraft, findings: &mut Vec<Finding>) {
     let mut names: BTreeMap<&Name, Span> = BTreeMap::new();
     let mut servers: BTreeMap<IpAddr, Vec<&BackendDraft>> = BTreeMap::new();
-    for backend in pool.backends() {
+    // More than fit are refused anyway.
+    for backend in pool.backends().take(MAX_BACKENDS as usize) {
         if let Some(name) = &backend.name
             && let Some(earlier) = names.insert(&name.value, name.span)
         {

@@ -3,7 +3,7 @@
 mod accepted;
 mod changes;
 mod oneshot;
-//mod properties;
+mod properties;
 mod refused;
 mod rendered;
 
