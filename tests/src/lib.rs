@@ -5,6 +5,7 @@
 
 pub mod kernel;
 pub mod lab;
+pub mod stage;
 pub mod traffic;
 mod wait;
 pub mod xlb;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use xlb_tests::lab::{Family, Lab, Nics, Placement, Plan};
-use xlb_tests::traffic::{Direction, Failure, Pace, Server, Serving, Transfers, client};
+use xlb_tests::traffic::{Direction, Failure, Pace, Server, Serving, Transfers, client, ping};
 use xlb_tests::{eventually, need_root};
 
 const WITHIN: Duration = Duration::from_secs(5);
@@ -42,6 +42,11 @@ fn every_layout_carries_requests_and_full_transfers() {
                 .unwrap()
                 .unwrap();
                 assert_eq!(served.by, "web-2");
+                let balancer = lab.plan().balancer_address(family);
+                assert!(
+                    ping(&lab.client, balancer, &[7; 1200], WITHIN).unwrap(),
+                    "{balancer} does not reply"
+                );
                 pace.hold();
                 let flows = [(Direction::Download, target), (Direction::Upload, target)];
                 let ends = Transfers::start(&lab.client, &flows, &pace).unwrap().finish();

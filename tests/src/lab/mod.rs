@@ -19,6 +19,7 @@ use ipnet::IpNet;
 
 pub use links::{End, Links};
 pub use namespace::Namespace;
+pub use offload::turn_off as turn_offloads_off;
 use plan::{BACKEND_SIDE_NET, BALANCER_NET, CLIENT_NET, everywhere, host};
 pub use plan::{Family, LOCAL4, LOCAL6, Nics, Placement, Plan, SERVICE4, SERVICE6};
 
@@ -87,6 +88,33 @@ impl Lab {
         self.route_services(v4, v6)
     }
 
+    /// Takes the balancer's `lb0` away, as when a driver is reloaded.
+    pub fn unplug(&self) -> Result<()> {
+        self.balancer.run(|| Links::open()?.remove("lb0"))
+    }
+
+    /// Makes the balancer's `lb0` anew, with the addresses and routes that it had.
+    pub fn plug(&self) -> Result<()> {
+        self.join(&self.balancer, "lb0", "to-lb0", self.plan.infrastructure_mtu)?;
+        let port = match (self.plan.placement, self.plan.nics) {
+            (Placement::OnLink, Nics::One) => {
+                self.router.run(|| Links::open()?.enslave("to-lb0", "switch"))?;
+                "switch"
+            }
+            (Placement::OnLink, Nics::Two) | (Placement::Routed, Nics::One | Nics::Two) => "to-lb0",
+        };
+        self.connect(&self.balancer, "lb0", port, BALANCER_NET, 2)?;
+        self.route_to_balancer()
+    }
+
+    /// Gives the router another MAC address towards the balancer and has it tell its neighbours, as routers do that
+    /// take over from another.
+    pub fn replace_router(&self, mac: [u8; 6]) -> Result<()> {
+        self.router.sysctl("net/ipv4/conf/to-lb0/arp_notify", "1")?;
+        self.router.sysctl("net/ipv6/conf/to-lb0/ndisc_notify", "1")?;
+        self.router.run(move || Links::open()?.set_mac("to-lb0", mac))
+    }
+
     /// All namespaces.
     pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
         [&self.client, &self.router, &self.balancer].into_iter().chain(&self.backends)
@@ -125,14 +153,19 @@ impl Lab {
             self.connect_backend(number)?;
         }
         self.route_past_default()?;
+        self.route_to_balancer()?;
+        stand_on_lo(&self.balancer, [LOCAL4.into(), LOCAL6.into()])
+    }
+
+    /// The router sends what is for a service address to the balancer.
+    fn route_to_balancer(&self) -> Result<()> {
         let [v4, v6] = Family::ALL.map(|family| self.plan.balancer_address(family));
         self.route_services(v4, v6)?;
         self.router.run(move || {
             let links = Links::open()?;
             links.route(IpNet::from(IpAddr::from(LOCAL4)), v4)?;
             links.route(IpNet::from(IpAddr::from(LOCAL6)), v6)
-        })?;
-        stand_on_lo(&self.balancer, [LOCAL4.into(), LOCAL6.into()])
+        })
     }
 
     /// A veth from `interface` in `namespace` to `port` in the router, both up and without offloads.

@@ -40,6 +40,7 @@ mod ethtool {
     pub const BITSET_BITS: u16 = 3;
     pub const BIT: u16 = 1;
     pub const BIT_NAME: u16 = 2;
+    pub const BIT_VALUE: u16 = 3;
 }
 
 const NESTED: u16 = 1 << 15;
@@ -53,15 +54,26 @@ pub fn turn_off(interface: &str) -> Result<()> {
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     let family = family(&socket)?;
-    let bits: Vec<u8> = FEATURES
-        .iter()
-        .flat_map(|name| attribute(ethtool::BIT | NESTED, &attribute(ethtool::BIT_NAME, &text(name))))
-        .collect();
+    // The kernel compares with what was asked for before, not with what is: a veth that got a program has GRO on
+    // although nobody asked, and only a change of mind turns it off.
+    for (features, flag) in [(&["rx-gro"][..], Some(ethtool::BIT_VALUE)), (FEATURES, None)] {
+        ask(&socket, family, ethtool::FEATURES_SET, &wanted(interface, features, flag))
+            .with_context(|| format!("cannot change the offloads of {interface}"))?;
+    }
+    Ok(())
+}
+
+/// The body of a request that wants `features` on (with `flag`) or off (without).
+fn wanted(interface: &str, features: &[&str], flag: Option<u16>) -> Vec<u8> {
+    let bit = |name: &&str| {
+        let mut bit = attribute(ethtool::BIT_NAME, &text(name));
+        bit.extend(flag.map(|flag| attribute(flag, &[])).unwrap_or_default());
+        attribute(ethtool::BIT | NESTED, &bit)
+    };
+    let bits: Vec<u8> = features.iter().flat_map(bit).collect();
     let mut body = attribute(ethtool::HEADER | NESTED, &attribute(ethtool::HEADER_NAME, &text(interface)));
     body.extend(attribute(ethtool::WANTED | NESTED, &attribute(ethtool::BITSET_BITS | NESTED, &bits)));
-    ask(&socket, family, ethtool::FEATURES_SET, &body)
-        .with_context(|| format!("cannot turn the offloads of {interface} off"))?;
-    Ok(())
+    body
 }
 
 /// The number that the kernel gave the family `ethtool`.

@@ -5,11 +5,13 @@ pub mod client;
 mod load;
 mod pace;
 pub mod pattern;
+mod ping;
 mod server;
 mod transfer;
 
 pub use client::{Failure, Served};
 pub use load::{Load, Tally};
 pub use pace::Pace;
+pub use ping::ping;
 pub use server::{Server, Serving};
 pub use transfer::{Direction, Transfer, Transfers};

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures_util::future::join_all;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::TcpMaxSeg;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,6 +44,8 @@ pub struct Transfer {
     pub remote: SocketAddr,
     /// The client's end, once connected.
     pub local: Option<SocketAddr>,
+    /// Bytes of payload in a full segment, once connected.
+    pub segment: Option<u32>,
     /// Who serves it, once that is known.
     pub by: Option<String>,
     /// Bytes of the body that have passed.
@@ -85,6 +89,7 @@ impl Transfers {
             direction,
             remote,
             local: None,
+            segment: None,
             by: None,
             bytes: 0,
             end: None,
@@ -150,7 +155,8 @@ impl Seat<'_> {
         let work = async {
             let stream = TcpStream::connect(remote).await?;
             let local = stream.local_addr()?;
-            self.with(|transfer| transfer.local = Some(local));
+            let segment = getsockopt(&stream, TcpMaxSeg).ok();
+            self.with(|transfer| (transfer.local, transfer.segment) = (Some(local), segment));
             match direction {
                 Direction::Download => self.download(stream).await,
                 Direction::Upload => self.upload(stream, &pace).await,

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
-use lb_userspace::api::body::Owners;
+use lb_userspace::api::body::Owners as TableBody;
 use lb_userspace::control::view::{Applied, Stats, View};
 use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 
+use super::fate::Owners;
 use super::process::{Process, run};
 use crate::lab::{Lab, Namespace};
 
@@ -122,8 +123,8 @@ impl Daemon {
     }
 
     /// `xlb pool table`: the name of each slot's owner.
-    pub fn owners(&self, lab: &Lab, pool: &str) -> Result<Vec<Option<String>>> {
-        let owners: Owners = self.ask(lab, &["pool", "table", pool])?;
+    pub fn owners(&self, lab: &Lab, pool: &str) -> Result<Owners> {
+        let owners: TableBody = self.ask(lab, &["pool", "table", pool])?;
         let name = |index: u16| owners.backends.get(usize::from(index)).map(|name| name.as_str().to_owned());
         Ok(owners.slots.iter().map(|owner| owner.and_then(name)).collect())
     }

@@ -73,6 +73,14 @@ impl Setup {
         self
     }
 
+    /// Adds a pool whose only backend is the balancer itself.
+    #[must_use]
+    pub fn local_pool(mut self, lab: &Lab, name: &str, family: Family) -> Self {
+        let backends = vec![("local".to_owned(), lab.plan().balancer_address(family))];
+        self.pools.push(PoolSetup { name: name.to_owned(), forward: Forward::Local, backends });
+        self
+    }
+
     /// Adds a service of `pool` on the lab's service address, or, for a pool that forwards locally, on the
     /// balancer's own.
     #[must_use]
