@@ -32,7 +32,7 @@ impl Stage {
         let passes = let_transmit(&lab)?;
         let pace = Pace::default();
         let servers = serve(&lab, &pace)?;
-        let agents = decapsulate(&lab)?;
+        let agents = Agent::start_all(&lab, &lab.plan().balancer_nets())?;
         let daemon = Daemon::start(&lab, &setup(&lab).text())?;
         Ok(Self { daemon, agents, servers, pace, _passes: passes, lab })
     }
@@ -104,10 +104,4 @@ pub fn serve(lab: &Lab, pace: &Pace) -> Result<Vec<Server>> {
     let backends = lab.backends.iter().map(|backend| server(backend, backend.name(), services));
     let local = std::iter::once_with(|| server(&lab.balancer, "local", [LOCAL4.into(), LOCAL6.into()]));
     backends.chain(local).collect()
-}
-
-/// An agent on every backend.
-pub fn decapsulate(lab: &Lab) -> Result<Vec<Agent>> {
-    let nets = lab.plan().balancer_nets();
-    lab.backends.iter().map(|backend| Agent::start(lab, backend, &nets)).collect()
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use lb_userspace::config::model::{AttachMode, Forward, Protocol};
 use lb_userspace::dataplane::attach_pass;
 use lb_userspace::dataplane::ethtool::{self, Feature, State};
+use nix::sys::signal::Signal;
 use xlb_tests::lab::{Family, Lab, Plan};
-use xlb_tests::stage::{Stage, let_transmit};
-use xlb_tests::traffic::{Load, client};
-use xlb_tests::xlb::{Daemon, Setup};
+use xlb_tests::stage::{Stage, let_transmit, serve};
+use xlb_tests::traffic::{Load, Pace, client};
+use xlb_tests::xlb::{Agent, Daemon, Process, Setup, attached, run};
 use xlb_tests::{eventually, need_root};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -126,8 +127,8 @@ fn one_shot_without_a_file_forwards() {
     need_root();
     let lab = Lab::new(plan()).unwrap();
     let _passes = let_transmit(&lab).unwrap();
-    let _agents = xlb_tests::stage::decapsulate(&lab).unwrap();
-    let _servers = xlb_tests::stage::serve(&lab, &xlb_tests::traffic::Pace::default()).unwrap();
+    let _agents = Agent::start_all(&lab, &lab.plan().balancer_nets()).unwrap();
+    let _servers = serve(&lab, &Pace::default()).unwrap();
     let [first, second] = [1, 2].map(|number| lab.plan().backend_address(number, Family::V4));
     let arguments =
         ["run", "--interface", "lb0", "--service", "192.0.2.10:80/tcp", "--backend"].map(str::to_owned);
@@ -141,9 +142,7 @@ fn one_shot_without_a_file_forwards() {
         lab.folder().join("xlb.sock").display().to_string(),
     ];
     let arguments = [&arguments[..], &more].concat();
-    let daemon =
-        xlb_tests::xlb::Process::start(&lab.balancer, &lab.folder().join("one-shot.log"), &arguments)
-            .unwrap();
+    let daemon = Process::start(&lab.balancer, &lab.folder().join("one-shot.log"), &arguments).unwrap();
     assert!(eventually(WITHIN, || answers(&lab, Family::V4)), "{}", daemon.log());
 }
 
@@ -152,12 +151,14 @@ fn an_agent_takes_nothing_from_strangers() {
     need_root();
     let mut stage = Stage::up(plan(), |lab| setup(lab, AttachMode::Native)).unwrap();
     assert!(answers(&stage.lab, Family::V4));
-    stage.agents.clear();
-    let stranger = ["10.99.0.0/16".parse().unwrap()];
-    for backend in &stage.lab.backends {
-        let gone = || !backend.run(|| xlb_tests::lab::Links::open()?.has_xdp("eth0")).unwrap_or(true);
-        assert!(eventually(WITHIN, gone), "the agent's program stays on {}", backend.name());
-        stage.agents.push(xlb_tests::xlb::Agent::start(&stage.lab, backend, &stranger).unwrap());
+    for mut agent in std::mem::take(&mut stage.agents) {
+        agent.process().signal(Signal::SIGTERM).unwrap();
+        agent.process().wait(WITHIN).unwrap();
     }
+    for backend in &stage.lab.backends {
+        run(backend, &["agent", "detach", "--interface", "eth0"].map(str::to_owned)).unwrap();
+        assert!(eventually(WITHIN, || !attached(backend)), "the agent's program stays on {}", backend.name());
+    }
+    stage.agents = Agent::start_all(&stage.lab, &["10.99.0.0/16".parse().unwrap()]).unwrap();
     assert!(!answers(&stage.lab, Family::V4));
 }

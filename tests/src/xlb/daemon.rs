@@ -1,10 +1,9 @@
-//! The daemon on the balancer, asked by the command line, and agents on the backends.
+//! The daemon on the balancer, asked by the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use ipnet::IpNet;
+use anyhow::{Context, Result, bail};
 use lb_userspace::api::body::Owners as TableBody;
 use lb_userspace::control::view::{Applied, Stats, View};
 use nix::sys::signal::Signal;
@@ -12,10 +11,10 @@ use serde::de::DeserializeOwned;
 
 use super::fate::Owners;
 use super::process::{Process, run};
-use crate::lab::{Lab, Namespace};
+use crate::lab::Lab;
 
 /// How long anything may take on a busy machine before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command that the daemon or the command line refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,36 +168,4 @@ fn ready(view: &View) -> bool {
     view.generation > 0
         && view.interfaces.iter().all(|interface| interface.attached)
         && view.pools.iter().all(reachable)
-}
-
-/// A running agent.
-#[derive(Debug)]
-pub struct Agent {
-    _process: Process,
-}
-
-impl Agent {
-    /// Starts an agent on `eth0` of a backend, taking tunnelled packets from `balancers`, and waits until it says that
-    /// it is attached.
-    pub fn start(lab: &Lab, backend: &Namespace, balancers: &[IpNet]) -> Result<Self> {
-        let log = lab.folder().join(format!("agent-{}.log", backend.name()));
-        let mut arguments: Vec<String> = ["agent", "run", "--interface", "eth0"].map(str::to_owned).to_vec();
-        for net in balancers {
-            arguments.extend(["--balancer".to_owned(), net.to_string()]);
-        }
-        let mut process = Process::start(backend, &log, &arguments)?;
-        let mut ended = None;
-        let ready = crate::eventually(PATIENCE, || {
-            ended = process.ended().ok().flatten();
-            ended.is_some() || attached(backend)
-        });
-        ensure!(ended.is_none(), "the agent ended: {ended:?}\n{}", process.log());
-        ensure!(ready, "the agent did not attach:\n{}", process.log());
-        Ok(Self { _process: process })
-    }
-}
-
-/// Whether an XDP program is on the backend's `eth0`.
-fn attached(backend: &Namespace) -> bool {
-    backend.run(|| crate::lab::Links::open()?.has_xdp("eth0")).unwrap_or(false)
 }
