@@ -33,3 +33,33 @@ pub const fn replace(checksum: Be16, old: Be16, new: Be16) -> Be16 {
     let sum = (!checksum.raw()) as u32 + (!old.raw()) as u32 + new.raw() as u32;
     Be16::from_raw(!fold(sum))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Folding 32-bit words gives what adding 16-bit words one by one gives.
+        #[test]
+        fn folds_agree_with_a_word_by_word_sum(words in prop::collection::vec(any::<u32>(), 0..40)) {
+            let slow = words.iter().flat_map(|word| [word & 0xffff, word >> 16]).fold(0_u32, |sum, half| {
+                let sum = sum + half;
+                (sum & 0xffff) + (sum >> 16)
+            });
+            let fast = fold_words(words.iter().map(|word| u64::from(*word)).sum());
+            prop_assert_eq!(u32::from(fast), slow);
+        }
+
+        /// Changing a word and its checksum gives the checksum of the changed words.
+        #[test]
+        fn replacing_agrees_with_summing_anew(mut words in prop::collection::vec(1_u16.., 2..20), new in any::<u16>()) {
+            let sum = |words: &[u16]| !fold(words.iter().map(|word| u32::from(*word)).sum());
+            let before = sum(&words);
+            let old = core::mem::replace(&mut words[0], new);
+            let replaced = replace(Be16::from_raw(before), Be16::from_raw(old), Be16::from_raw(new));
+            prop_assert_eq!(replaced.raw(), sum(&words));
+        }
+    }
+}

@@ -31,9 +31,14 @@ pub struct HostFrame {
 impl HostFrame {
     /// A frame of these bytes, with [`HEADROOM`].
     pub fn new(bytes: &[u8]) -> Self {
-        let mut memory = vec![0; HEADROOM];
+        Self::with_headroom(bytes, HEADROOM)
+    }
+
+    /// A frame of these bytes, with so much room in front of it.
+    pub fn with_headroom(bytes: &[u8], headroom: usize) -> Self {
+        let mut memory = vec![0; headroom];
         memory.extend_from_slice(bytes);
-        Self { memory, start: HEADROOM }
+        Self { memory, start: headroom }
     }
 
     /// The frame as it is now.

@@ -34,4 +34,7 @@ pub mod reason;
 pub mod tables;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use reason::{Reason, Verdict};
