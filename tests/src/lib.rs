@@ -5,7 +5,6 @@
 
 pub mod kernel;
 pub mod lab;
-pub mod packets;
 pub mod stage;
 pub mod traffic;
 mod wait;

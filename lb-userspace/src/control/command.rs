@@ -161,6 +161,11 @@ impl Handle {
         self.view.borrow().clone()
     }
 
+    /// The newest snapshot, and notice of every other.
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.view.clone()
+    }
+
     /// The file that a reload reads.
     pub fn config_file(&self) -> Option<&std::path::Path> {
         self.config_file.as_deref()

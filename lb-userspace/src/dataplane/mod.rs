@@ -18,9 +18,11 @@ mod kernel_tests;
 mod link;
 mod loader;
 mod maps;
+pub mod memory;
 mod offload;
 pub mod packet_log;
 mod rtlink;
+mod steps;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::events::{Event, Events, Family, Gap};
-use super::keep::{Keeper, Loss};
+use super::keep::Keeper;
 use super::network::Network;
 use super::requests::Requests;
 
@@ -138,16 +138,14 @@ enum Turn {
 struct Pending {
     /// When to publish; `None` when nothing changed.
     due: Option<Instant>,
-    routes4: Freshness,
-    routes6: Freshness,
-    /// Which neighbours are on the way to backends. Their own states do not change that, and there are many of those.
-    ways: Freshness,
+    routes4: Routes,
+    routes6: Routes,
     /// No route dump before this.
     rest: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Freshness {
+enum Routes {
     #[default]
     Known,
     Stale,
@@ -202,7 +200,6 @@ impl Follower {
     fn apply(&mut self, event: Event) -> Result<(), Gap> {
         match event {
             Event::Link(link) => {
-                self.pending.ways = Freshness::Stale;
                 let before = self.network.link(link.ifindex);
                 if before.is_none_or(|before| before.state != link.state) {
                     self.pending.routes(Family::Both);
@@ -213,10 +210,7 @@ impl Follower {
                 self.network.remove_link(ifindex);
                 self.pending.routes(Family::Both);
             }
-            Event::Address(address) => {
-                self.network.put_address(address);
-                self.pending.ways = Freshness::Stale;
-            }
+            Event::Address(address) => self.network.put_address(address),
             Event::AddressGone(address) => {
                 self.network.remove_address(&address);
                 self.pending.routes(Family::Both);
@@ -224,9 +218,7 @@ impl Follower {
             Event::Neighbour(key, neighbour) => self.network.put_neighbour(key, neighbour),
             Event::NeighbourGone(key) => {
                 self.network.remove_neighbour(key);
-                if self.keeper.lost(key) == Loss::Ours {
-                    self.pending.ways = Freshness::Stale;
-                }
+                self.keeper.lost(key);
             }
             Event::Routes(family) => self.pending.routes(family),
             Event::Unreadable => return Err(Gap::Overrun),
@@ -242,9 +234,7 @@ impl Follower {
             return Err(Gap::Broken(std::io::Error::other(error)));
         }
         self.publish();
-        if std::mem::take(&mut self.pending.ways) == Freshness::Stale {
-            self.keeper.reconcile(&self.network, &self.source.requests).await;
-        }
+        self.keeper.reconcile(&self.network, &self.source.requests).await;
         Ok(())
     }
 
@@ -253,17 +243,16 @@ impl Follower {
         if !self.pending.stale() || self.pending.rest.is_some_and(|rest| rest > began) {
             return Ok(());
         }
-        if self.pending.routes4 == Freshness::Stale {
+        if self.pending.routes4 == Routes::Stale {
             let routes = self.source.requests.routes4().await?;
             self.network.set_routes4(routes);
         }
-        if self.pending.routes6 == Freshness::Stale {
+        if self.pending.routes6 == Routes::Stale {
             let routes = self.source.requests.routes6().await?;
             self.network.set_routes6(routes);
         }
         let ended = Instant::now();
-        let rest = Some(ended + (ended - began) * REST);
-        self.pending = Pending { rest, ways: Freshness::Stale, ..Pending::default() };
+        self.pending = Pending { rest: Some(ended + (ended - began) * REST), ..Pending::default() };
         Ok(())
     }
 
@@ -323,15 +312,15 @@ impl Pending {
     }
 
     fn stale(&self) -> bool {
-        self.routes4 == Freshness::Stale || self.routes6 == Freshness::Stale
+        self.routes4 == Routes::Stale || self.routes6 == Routes::Stale
     }
 
     fn routes(&mut self, family: Family) {
         if matches!(family, Family::V4 | Family::Both) {
-            self.routes4 = Freshness::Stale;
+            self.routes4 = Routes::Stale;
         }
         if matches!(family, Family::V6 | Family::Both) {
-            self.routes6 = Freshness::Stale;
+            self.routes6 = Routes::Stale;
         }
     }
 }
