@@ -5,6 +5,7 @@
 
 pub mod kernel;
 pub mod lab;
+pub mod packets;
 pub mod stage;
 pub mod traffic;
 mod wait;

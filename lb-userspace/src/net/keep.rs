@@ -29,15 +29,24 @@ enum Hold {
     Left,
 }
 
+/// Whose loss a neighbour entry is that the kernel dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It was kept.
+    Ours,
+    /// It was not.
+    Other,
+}
+
 impl Keeper {
     /// Says whose next hops are to be kept.
     pub(super) fn want(&mut self, backends: BTreeSet<IpAddr>) {
         self.backends = Some(backends);
     }
 
-    /// The kernel dropped an entry: it is asked for again by the next [`Keeper::reconcile`].
-    pub(super) fn lost(&mut self, key: NeighbourKey) {
-        self.kept.remove(&key);
+    /// The kernel dropped an entry: one that was kept is asked for again by the next [`Keeper::reconcile`].
+    pub(super) fn lost(&mut self, key: NeighbourKey) -> Loss {
+        if self.kept.remove(&key).is_some() { Loss::Ours } else { Loss::Other }
     }
 
     /// Holds what is newly wanted, lets go of what is not, entries of an earlier daemon that was killed included.
@@ -62,10 +71,7 @@ impl Keeper {
     pub(super) async fn renew(&mut self, network: &Network, requests: &Requests) {
         let keys: Vec<NeighbourKey> = self.kept.keys().copied().collect();
         for key in keys {
-            let cared_for = network
-                .neighbour(key)
-                .is_some_and(|found| found.upkeep == Upkeep::Managed || found.state == NeighbourState::Fixed);
-            if !cared_for {
+            if !network.neighbour(key).is_some_and(cared_for) {
                 self.hold(key, network, requests).await;
             }
         }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::events::{Event, Events, Family, Gap};
-use super::keep::Keeper;
+use super::keep::{Keeper, Loss};
 use super::network::Network;
 use super::requests::Requests;
 
@@ -138,14 +138,16 @@ enum Turn {
 struct Pending {
     /// When to publish; `None` when nothing changed.
     due: Option<Instant>,
-    routes4: Routes,
-    routes6: Routes,
+    routes4: Freshness,
+    routes6: Freshness,
+    /// Which neighbours are on the way to backends. Their own states do not change that, and there are many of those.
+    ways: Freshness,
     /// No route dump before this.
     rest: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Routes {
+enum Freshness {
     #[default]
     Known,
     Stale,
@@ -200,6 +202,7 @@ impl Follower {
     fn apply(&mut self, event: Event) -> Result<(), Gap> {
         match event {
             Event::Link(link) => {
+                self.pending.ways = Freshness::Stale;
                 let before = self.network.link(link.ifindex);
                 if before.is_none_or(|before| before.state != link.state) {
                     self.pending.routes(Family::Both);
@@ -210,7 +213,10 @@ impl Follower {
                 self.network.remove_link(ifindex);
                 self.pending.routes(Family::Both);
             }
-            Event::Address(address) => self.network.put_address(address),
+            Event::Address(address) => {
+                self.network.put_address(address);
+                self.pending.ways = Freshness::Stale;
+            }
             Event::AddressGone(address) => {
                 self.network.remove_address(&address);
                 self.pending.routes(Family::Both);
@@ -218,7 +224,9 @@ impl Follower {
             Event::Neighbour(key, neighbour) => self.network.put_neighbour(key, neighbour),
             Event::NeighbourGone(key) => {
                 self.network.remove_neighbour(key);
-                self.keeper.lost(key);
+                if self.keeper.lost(key) == Loss::Ours {
+                    self.pending.ways = Freshness::Stale;
+                }
             }
             Event::Routes(family) => self.pending.routes(family),
             Event::Unreadable => return Err(Gap::Overrun),
@@ -234,7 +242,9 @@ impl Follower {
             return Err(Gap::Broken(std::io::Error::other(error)));
         }
         self.publish();
-        self.keeper.reconcile(&self.network, &self.source.requests).await;
+        if std::mem::take(&mut self.pending.ways) == Freshness::Stale {
+            self.keeper.reconcile(&self.network, &self.source.requests).await;
+        }
         Ok(())
     }
 
@@ -243,16 +253,17 @@ impl Follower {
         if !self.pending.stale() || self.pending.rest.is_some_and(|rest| rest > began) {
             return Ok(());
         }
-        if self.pending.routes4 == Routes::Stale {
+        if self.pending.routes4 == Freshness::Stale {
             let routes = self.source.requests.routes4().await?;
             self.network.set_routes4(routes);
         }
-        if self.pending.routes6 == Routes::Stale {
+        if self.pending.routes6 == Freshness::Stale {
             let routes = self.source.requests.routes6().await?;
             self.network.set_routes6(routes);
         }
         let ended = Instant::now();
-        self.pending = Pending { rest: Some(ended + (ended - began) * REST), ..Pending::default() };
+        let rest = Some(ended + (ended - began) * REST);
+        self.pending = Pending { rest, ways: Freshness::Stale, ..Pending::default() };
         Ok(())
     }
 
@@ -312,15 +323,15 @@ impl Pending {
     }
 
     fn stale(&self) -> bool {
-        self.routes4 == Routes::Stale || self.routes6 == Routes::Stale
+        self.routes4 == Freshness::Stale || self.routes6 == Freshness::Stale
     }
 
     fn routes(&mut self, family: Family) {
         if matches!(family, Family::V4 | Family::Both) {
-            self.routes4 = Routes::Stale;
+            self.routes4 = Freshness::Stale;
         }
         if matches!(family, Family::V6 | Family::Both) {
-            self.routes6 = Routes::Stale;
+            self.routes6 = Freshness::Stale;
         }
     }
 }
