@@ -171,7 +171,9 @@ fn an_invalid_file_is_1_with_line_and_caret() {
     let output = assert_exit(&["check", &path, "--json"], 1);
     let checked: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(checked["valid"], false);
-    assert_eq!(checked["diagnostics"][0]["code"], "missing_key");
+    let diagnostics = checked["diagnostics"].as_array().expect("an array");
+    let unknown = diagnostics.iter().find(|d| d["code"] == "unknown_key").expect("the typo");
+    assert_eq!(unknown["line"], 13);
     assert!(output.stderr.is_empty());
 }
 
@@ -187,4 +189,18 @@ fn an_interface_that_is_not_here_is_refused_unless_the_file_is_for_elsewhere() {
 fn a_file_that_is_not_there_is_1() {
     let output = assert_exit(&["check", "/nonexistent/xlb.toml"], 1);
     assert!(text(&output.stderr).starts_with("error: cannot read /nonexistent/xlb.toml"));
+}
+
+#[test]
+fn what_print_prints_is_valid_again() {
+    let (_directory, path) = file(CONFIG);
+    let printed = assert_exit(&["check", &path, "--print"], 0).stdout;
+    let (_directory, again) = file(text(&printed));
+    assert_exit(&["check", &again], 0);
+    let configs = [path, again].map(|file| {
+        let output = assert_exit(&["check", &file, "--print", "--json"], 0);
+        let checked: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        checked["config"].clone()
+    });
+    assert_eq!(configs[0], configs[1]);
 }

@@ -44,9 +44,7 @@ fn valid(check: &Check, loaded: &Loaded, output: Output) -> Result<Reader, Failu
     }
     let verdict = format!("{}: valid", check.file.display());
     match config {
-        Some(config) => {
-            output::write(&format!("# {verdict}\n{}", toml::to_string(config).unwrap_or_default()))
-        }
+        Some(config) => output::write(&format!("# {verdict}\n{}", crate::config::render(config))),
         None => output::write(&(verdict + "\n")),
     }
 }

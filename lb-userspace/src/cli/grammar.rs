@@ -320,17 +320,17 @@ pub enum AgentVerb {
     /// Run the agent on an interface until stopped
     Run(AgentRun),
     /// Show the agent's counters
-    Stats(Agent),
-    /// Take the agent off an interface
-    Detach(Agent),
+    Stats(AgentPins),
+    /// Take the agent off and remove everything pinned
+    Detach(AgentPins),
 }
 
 /// `xlb agent run`.
 #[derive(Debug, Args)]
 pub struct AgentRun {
-    /// The interface
-    #[arg(long, value_name = "IF")]
-    pub interface: String,
+    /// An interface that tunnelled packets arrive on (repeatable)
+    #[arg(long, value_name = "IF", required = true)]
+    pub interface: Vec<String>,
     /// Prefixes that balancers send from
     #[arg(long, value_name = "PREFIX", required = true, num_args = 1.., value_parser = prefix)]
     pub balancer: Vec<IpNet>,
@@ -343,14 +343,17 @@ pub struct AgentRun {
     /// What to log to stderr: error, warn, info, debug, trace, or tracing's filter syntax
     #[arg(long, value_name = "LEVEL", env = "XLB_LOG", hide_env_values = true, default_value = "info", value_parser = log_filter)]
     pub log: String,
+    /// Which agent.
+    #[command(flatten)]
+    pub pins: AgentPins,
 }
 
 /// Which agent.
 #[derive(Debug, Args)]
-pub struct Agent {
-    /// The interface it is attached to
-    #[arg(long, value_name = "IF")]
-    pub interface: String,
+pub struct AgentPins {
+    /// A directory on a bpffs for what outlives the process
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/xlb-agent")]
+    pub pin_dir: PathBuf,
 }
 
 /// Where in the kernel an XDP program runs, as an argument.

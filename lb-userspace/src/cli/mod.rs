@@ -11,6 +11,7 @@ use clap::Parser;
 
 use crate::api::client;
 
+pub mod agent;
 pub mod check;
 pub mod columns;
 pub mod grammar;
@@ -22,7 +23,7 @@ pub mod text;
 #[cfg(test)]
 mod tests;
 
-use grammar::{AgentVerb, Cli, Command};
+use grammar::{Cli, Command};
 use output::{Output, Reader};
 
 /// What the process tells its caller: 0 done, 1 refused, 2 usage (clap's own), 3 daemon unreachable.
@@ -76,9 +77,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<Reader, Failure> {
     match cli.command {
         Command::Run(run) => local::run(run, cli.global.socket),
         Command::Check(check) => check::check(&check, output),
-        Command::Agent { verb: AgentVerb::Run(run) } => local::agent_run(run),
-        Command::Agent { verb: AgentVerb::Stats(agent) } => local::agent_stats(&agent, output),
-        Command::Agent { verb: AgentVerb::Detach(agent) } => local::agent_detach(&agent, output),
+        Command::Agent { verb } => agent::agent(verb, output),
         Command::Detach(detach) => block_on(remote::detach(detach, &client(socket), output)),
         Command::Status => block_on(remote::status(&client(socket), output)),
         Command::Service { verb } => block_on(remote::service(verb, &client(socket), output)),

@@ -39,6 +39,18 @@ pub struct Agent {
     pins: PinDir,
 }
 
+/// Counters by the number of the reason, of an agent that may be running in another process; `None` where nothing is
+/// pinned.
+pub fn counters(pin_dir: &Path) -> Result<Option<Vec<Counter>>, Error> {
+    let pin = pin_dir.join(map::REASONS);
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let reasons =
+        MapData::from_pin(&pin).map_err(|e| maps::failed(format!("opening {}", pin.display()), e))?;
+    counters::reasons_in(&reasons).map(Some)
+}
+
 impl Agent {
     /// Opens the pin directory, adopting what is there, and makes it accept exactly `accept`.
     pub fn open(pin_dir: &Path, accept: &Accept) -> Result<Self, Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aya::maps::MapData;
 use lb_common::abi::{BackendId, Counter, map};
 
 use super::bpffs::PinDir;
@@ -19,7 +20,12 @@ pub fn read(pins: &PinDir) -> Result<Counters, Error> {
 
 /// By the number of the reason, those that never happened included.
 pub fn reasons(pins: &PinDir) -> Result<Vec<Counter>, Error> {
-    let counted = sums(pins, map::REASONS)?;
+    reasons_in(&maps::open(pins, map::REASONS)?)
+}
+
+/// The same from the map itself.
+pub fn reasons_in(reasons: &MapData) -> Result<Vec<Counter>, Error> {
+    let counted = sums_in(reasons, map::REASONS)?;
     Ok((0..lb_common::reason::REASONS)
         .map(|reason| counted.get(&reason).copied().unwrap_or_default())
         .collect())
@@ -27,8 +33,12 @@ pub fn reasons(pins: &PinDir) -> Result<Vec<Counter>, Error> {
 
 /// The sum of each counter that has counted anything.
 fn sums(pins: &PinDir, name: &str) -> Result<BTreeMap<u32, Counter>, Error> {
+    sums_in(&maps::open(pins, name)?, name)
+}
+
+fn sums_in(map: &MapData, name: &str) -> Result<BTreeMap<u32, Counter>, Error> {
     let mut sums: BTreeMap<u32, Counter> = BTreeMap::new();
-    bpf::each_entry(&maps::open(pins, name)?, |index: u32, one: Counter| {
+    bpf::each_entry(map, |index: u32, one: Counter| {
         if one.packets != 0 {
             let sum = sums.entry(index).or_default();
             sum.packets = sum.packets.wrapping_add(one.packets);

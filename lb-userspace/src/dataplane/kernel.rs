@@ -173,6 +173,18 @@ pub fn remove_all(pin_dir: &Path) -> Result<Vec<String>, Error> {
     Ok(interfaces)
 }
 
+/// Takes off one interface what a balancer or an agent that no longer runs has left on it. Names it if there was
+/// anything; the maps stay pinned.
+pub fn detach(pin_dir: &Path, interface: &str) -> Result<Vec<String>, Error> {
+    let ifindex = link::index_of(interface)?;
+    let Some(pins) = PinDir::claim_existing(pin_dir)? else { return Ok(Vec::new()) };
+    let mut offloads = Offloads::open(&pins)?;
+    let mut attached = link::attachments(&pins, &mut offloads)?;
+    attached.retain(|attachment| attachment.ifindex == ifindex);
+    link::detach(&pins, &mut offloads, interface)?;
+    Ok(attached.into_iter().map(|attachment| attachment.interface).collect())
+}
+
 /// Descriptors that publishing every table at once takes, with the old ones held to come back, and some to spare.
 const DESCRIPTORS: u64 = 4096;
 

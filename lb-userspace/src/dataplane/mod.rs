@@ -37,7 +37,7 @@ use crate::config::model::AttachMode;
 use crate::table::Table;
 
 pub use agent::Agent;
-pub use kernel::{Kernel, remove_all};
+pub use kernel::{Kernel, detach, remove_all};
 pub use link::{Guard, attach_pass};
 
 /// Everything in the kernel that a configuration decides, as one value.

@@ -57,21 +57,26 @@ pub fn stats(stats: &Stats) -> String {
             count.bytes.to_string(),
         ]);
     }
-    let mut reasons = Columns::new([
+    format!("{services}\n{backends}\n{}", reasons(&stats.reasons))
+}
+
+/// `xlb agent stats`, and the last part of `xlb stats`.
+pub fn reasons(reasons: &[ReasonCount]) -> String {
+    let mut columns = Columns::new([
         ("REASON", Align::Left),
         ("VERDICT", Align::Left),
         ("PACKETS", Align::Right),
         ("BYTES", Align::Right),
     ]);
-    for count in &stats.reasons {
-        reasons.row([
+    for count in reasons {
+        columns.row([
             count.reason.clone(),
             count.verdict.clone(),
             count.packets.to_string(),
             count.bytes.to_string(),
         ]);
     }
-    format!("{services}\n{backends}\n{reasons}")
+    columns.to_string()
 }
 
 /// `xlb drops`.
