@@ -1,17 +1,34 @@
 //! The daemon: makes the rooms, connects them, and ends when it is told to or when one of them ends by itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
+use crate::api::Socket;
 use crate::config::{self, Config, Interfaces};
+use crate::control::{self, Start};
+use crate::dataplane::Kernel;
+use crate::net::{self, Watcher};
 
 pub mod log;
 pub mod notify;
 pub mod serve;
 pub mod signals;
 pub mod tasks;
+
+use serve::Parts;
+use signals::Signals;
+use tasks::Tasks;
+
+/// How long the first tables wait for next hops.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Lines of the packet log that wait for a reader before the oldest are lost.
+const LOG_LINES: usize = 4_096;
 
 /// How long threads that hang in the kernel may keep the process from ending.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,8 +42,34 @@ pub fn run(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
     outcome
 }
 
-async fn start(_config: Config, _config_file: Option<PathBuf>) -> anyhow::Result<()> {
-    anyhow::bail!("the control room is not built in yet")
+async fn start(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<()> {
+    // From here on a signal waits until there is something that can be stopped in order.
+    let signals = Signals::listen()?;
+    let socket = Socket::bind(&config.daemon.socket)?;
+    let stop = CancellationToken::new();
+    let mut tasks = Tasks::default();
+
+    let (watcher, following) = Watcher::start(net::Settings::default(), stop.clone()).await?;
+    tasks.spawn("network", async move { Ok(following.await?) });
+
+    let (lines, _) = broadcast::channel::<String>(LOG_LINES);
+    let pin_dir = config.daemon.pin_dir.clone();
+    let sink = lines.clone();
+    let kernel = tokio::task::spawn_blocking(move || {
+        let mut kernel = Kernel::open(&pin_dir)?;
+        // Without a reader a line has nowhere to go, and that is no error.
+        kernel.log_to(Arc::new(move |line| drop(sink.send(line.to_owned()))));
+        Ok::<_, crate::dataplane::Error>(kernel)
+    });
+    let dataplane = Box::new(kernel.await??);
+
+    let begin = Start { config: Some(config), config_file, dataplane, patience: PATIENCE };
+    let keep = watcher.clone();
+    let (handle, actor) =
+        control::spawn(begin, watcher.network(), move |backends| keep.keep(backends)).await?;
+    tasks.spawn("control", async move { Ok(actor.await??) });
+
+    serve::serve(Parts { tasks, stop, handle, read, lines, socket }, signals).await
 }
 
 /// Reads and validates a configuration file as a running daemon does: an interface that is not there may come later.
