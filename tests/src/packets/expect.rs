@@ -6,8 +6,9 @@ use etherparse::UdpHeader;
 use lb_common::Reason;
 
 use super::Action;
+use super::bytes::{ipv4, ipv6, link, with_ipv4};
 use super::fixture::{Expect, Outcome};
-use super::frame::{Frame, Ip, ipv4, ipv6, link, with_ipv4};
+use super::frame::{Frame, Ip};
 use super::hash::flow_hash;
 use super::scene::{Backend, Forward, Scene, Wire, ZeroChecksum};
 

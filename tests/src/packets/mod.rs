@@ -8,6 +8,7 @@
 
 mod agent_host;
 mod balancer_host;
+mod bytes;
 mod expect;
 mod fixture;
 mod frame;
@@ -15,18 +16,21 @@ mod hash;
 mod kernel;
 mod scene;
 mod standard;
+mod tunnel;
 
 pub use agent_host::AgentHost;
 pub use balancer_host::BalancerHost;
+pub use bytes::internet_checksum;
 pub use expect::{encapsulated, forwarded, relinked};
 pub use fixture::{Expect, Fixture, Outcome, Table};
-pub use frame::{Extension, Frame, Ip, Tag, Transport, internet_checksum};
-pub use hash::flow_hash;
+pub use frame::{Extension, Frame, Ip, Tag, Transport};
+pub use hash::{Flow, flow_hash};
 pub use kernel::{Agent, Balancer, OTHER_INTERFACE, Run};
 pub use scene::{
     Backend, Forward, HashKey, Match, Pool, Protocol, Scene, Service, Slots, Wire, ZeroChecksum,
 };
 pub use standard::{SEED, standard};
+pub use tunnel::{Checksum, Tunnel};
 
 /// The action that a program returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

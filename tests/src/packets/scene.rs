@@ -261,6 +261,14 @@ impl Match {
 }
 
 impl Backend {
+    /// Draws no bits of the outer source any more.
+    pub fn draw_nothing(&mut self) {
+        match &mut self.forward {
+            Forward::Ipip(wire) | Forward::Gue { wire, .. } => wire.drawn_bits = 0,
+            Forward::None | Forward::L2 | Forward::Local => {}
+        }
+    }
+
     fn egress(&self) -> Egress {
         let mut egress = Egress {
             ifindex: self.interface,
