@@ -210,23 +210,23 @@ fn each_raw(map: BorrowedFd<'_>, shape: Shape, mut each: impl FnMut(&[u8], &[u8]
     }
 }
 
-fn zeroed_attr() -> bpf_attr {
+pub(super) fn zeroed_attr() -> bpf_attr {
     // SAFETY: every member of the union is made of integers, for which zero is a value.
     unsafe { std::mem::zeroed() }
 }
 
-fn address<T>(pointer: *const T) -> u64 {
+pub(super) fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
-fn descriptor(fd: BorrowedFd<'_>) -> u32 {
+pub(super) fn descriptor(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
 /// # Safety
 ///
 /// Every pointer in the member of `attr` that `command` uses must be valid for what the kernel does with it.
-unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<RawFd> {
+pub(super) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<RawFd> {
     // SAFETY: `attr` is a whole attribute, zero wherever it was not written; its pointers are the caller's promise.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, command as libc::c_int, std::ptr::from_mut(attr), size_of::<bpf_attr>())

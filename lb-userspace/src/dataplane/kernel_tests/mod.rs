@@ -4,4 +4,5 @@
 mod attaching;
 mod lab;
 mod publishing;
+mod slow_reader;
 mod starting;
