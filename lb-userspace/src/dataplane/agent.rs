@@ -52,7 +52,7 @@ pub fn counters(pin_dir: &Path) -> Result<Option<Vec<Counter>>, Error> {
 }
 
 impl Agent {
-    /// Opens the pin directory, adopting what is there, and makes it accept exactly `accept`.
+    /// Opens the pin directory, adopting what is there, and makes the agent accept exactly `accept`.
     pub fn open(pin_dir: &Path, accept: &Accept) -> Result<Self, Error> {
         let pins = PinDir::claim(pin_dir)?;
         maps::check(&pins, AGENT_MAPS)?;
@@ -113,6 +113,19 @@ impl Agent {
     /// Counters by the number of the reason.
     pub fn counters(&self) -> Result<Vec<Counter>, Error> {
         counters::reasons(&self.pins)
+    }
+
+    /// How many sources and addresses it accepts.
+    pub fn accepted(&self) -> Result<(usize, usize), Error> {
+        let sources4 = image::entries::<AgentKey4, u32>(&self.pins, map::AGENT_SOURCES4)?.len();
+        let sources6 = image::entries::<AgentKey6, u32>(&self.pins, map::AGENT_SOURCES6)?.len();
+        let addresses = image::entries::<Address, u32>(&self.pins, map::AGENT_ADDRESSES)?.len();
+        Ok((sources4 + sources6, addresses))
+    }
+
+    /// The loaded program, to run it on frames of one's own.
+    pub fn program(&mut self) -> Result<&mut aya::programs::Xdp, Error> {
+        self.program.xdp()
     }
 
     /// Detaches everywhere, restores offloads and removes every pin. Names the interfaces.

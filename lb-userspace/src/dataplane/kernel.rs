@@ -76,7 +76,7 @@ impl Kernel {
         Ok(interfaces)
     }
 
-    /// Runs the loaded program on a frame, as `BPF_PROG_TEST_RUN` does. For tests.
+    /// The loaded program, to run it on frames of one's own.
     pub fn program(&mut self) -> Result<&mut aya::programs::Xdp, Error> {
         self.program.xdp()
     }

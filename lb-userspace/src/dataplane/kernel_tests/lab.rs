@@ -219,15 +219,21 @@ pub fn entry(lab: &Lab, id: BackendId) -> Backend {
 
 /// What the program makes of a frame to the example's service.
 pub fn run(xdp: &Xdp) -> (u32, Vec<u8>) {
-    let frame = frame();
+    run_frame(xdp, &frame())
+}
+
+/// What the program makes of a frame.
+pub fn run_frame(xdp: &Xdp, frame: &[u8]) -> (u32, Vec<u8>) {
     let mut out = vec![0; frame.len() + 64];
     let options =
-        TestRunOptions { data_in: Some(&frame), data_out: Some(&mut out), ..TestRunOptions::default() };
+        TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::default() };
     let result = xdp.test_run(options).unwrap();
     out.truncate(result.data_size_out as usize);
     (result.return_value, out)
 }
 
+/// The verdict of a frame that goes nowhere.
+pub const XDP_DROP: u32 = 1;
 /// The verdict of a forwarded frame.
 pub const XDP_TX: u32 = 3;
 /// The verdict of a frame that is left alone.
@@ -240,15 +246,20 @@ fn service(id: u32, table: u32) -> Service {
 }
 
 /// UDP from 203.0.113.9:1000 to 192.0.2.1:80, 18 bytes of payload.
-fn frame() -> Vec<u8> {
+pub fn frame() -> Vec<u8> {
     let mut ip = vec![0x45, 0, 0, 46, 0, 1, 0x40, 0, 64, protocol::UDP, 0, 0, 203, 0, 113, 9, 192, 0, 2, 1];
-    let sum: u32 = ip.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
-    let folded = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
-    ip[10..12].copy_from_slice(&(!folded).to_be_bytes());
+    let sum = checksum(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut frame = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]].concat();
     frame.extend([8, 0]);
     frame.extend(ip);
     frame.extend([1000u16.to_be_bytes(), 80u16.to_be_bytes(), 26u16.to_be_bytes(), [0, 0]].concat());
     frame.extend([0x55; 18]);
     frame
+}
+
+/// An IPv4 header's checksum.
+pub fn checksum(header: &[u8]) -> u16 {
+    let sum: u32 = header.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap()
 }

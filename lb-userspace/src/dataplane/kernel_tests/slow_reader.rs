@@ -106,5 +106,11 @@ const PSEUDO_MAP_FD: u8 = 1;
 const MAP_LOOKUP: i32 = 1;
 
 fn insn(code: u8, destination: u8, source: u8, off: i16, imm: i32) -> bpf_insn {
-    bpf_insn { code, _bitfield_align_1: [], _bitfield_1: bpf_insn::new_bitfield_1(destination, source), off, imm }
+    bpf_insn {
+        code,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(destination, source),
+        off,
+        imm,
+    }
 }
