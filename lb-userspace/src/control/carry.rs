@@ -4,7 +4,7 @@
 //! its owner got it, and what the owner's name had counted before. So a name's count only goes up, whichever ids it has
 //! had, and a daemon that starts anew finds everything in the pinned records.
 
-use lb_common::abi::{BackendRecord, Counter};
+use lb_common::abi::{BackendRecord, Counter, Name, PoolRecord};
 
 use super::desired::OWNED;
 use crate::dataplane::{Counters, Image};
@@ -31,8 +31,13 @@ pub fn settle(image: &mut Image, previous: &Image, counters: &Counters) {
         if !begins(record, previous.backend_records.get(id)) {
             continue;
         }
-        let namesakes =
-            previous.backend_records.iter().filter(|(_, p)| (p.table, p.name) == (record.table, record.name));
+        // An index may have been another pool's before: that one's backends are no namesakes.
+        let same_pool = pool_name(previous.pool_records.get(&record.table))
+            == pool_name(image.pool_records.get(&record.table));
+        let namesakes = previous
+            .backend_records
+            .iter()
+            .filter(|(_, before)| same_pool && (before.table, before.name) == (record.table, record.name));
         record.carried = namesakes
             .map(|(id, before)| total(before.base, before.carried, raw(id)))
             .fold(Counter::default(), most);
@@ -49,6 +54,10 @@ pub fn settle(image: &mut Image, previous: &Image, counters: &Counters) {
 fn begins(record: &BackendRecord, before: Option<&BackendRecord>) -> bool {
     let who = |record: &BackendRecord| (record.state, record.table, record.address, record.port, record.name);
     record.state == OWNED && before.is_none_or(|before| who(before) != who(record))
+}
+
+fn pool_name(record: Option<&PoolRecord>) -> Option<Name> {
+    record.map(|record| record.name)
 }
 
 fn most(a: Counter, b: Counter) -> Counter {

@@ -136,13 +136,13 @@ fn impossible_member_lists_end() {
 
 #[test]
 fn removal_of_one_of_100_leaves_the_others_alone() {
-    let worst = (0..100).step_by(9).map(|removed| disruption(100, removed)).fold(0.0, f64::max);
+    let worst = (0..100).step_by(19).map(|removed| disruption(100, removed)).fold(0.0, f64::max);
     assert!(worst <= 0.007, "{worst}");
 }
 
 #[test]
 fn removal_of_one_of_1000_leaves_the_others_alone() {
-    let worst = (0..1_000).step_by(97).map(|removed| disruption(1_000, removed)).fold(0.0, f64::max);
+    let worst = (0..1_000).step_by(199).map(|removed| disruption(1_000, removed)).fold(0.0, f64::max);
     assert!(worst <= 0.008, "{worst}");
 }
 
@@ -213,7 +213,7 @@ fn members(most: usize) -> impl Strategy<Value = Vec<Member>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn maglev_is_fair(members in members(120)) {
@@ -233,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn rebalance_moves_what_it_must_and_no_more(history in proptest::collection::vec(members(40), 2..6)) {
+    fn rebalance_moves_what_it_must_and_no_more(history in proptest::collection::vec(members(40), 2..5)) {
         let mut table = maglev(&history[0]);
         for members in &history[1..] {
             let next = rebalance(&table, members);

@@ -76,6 +76,18 @@ fn a_name_that_comes_back_goes_on() {
 }
 
 #[test]
+fn a_pool_with_another_pools_index_counts_for_itself() {
+    let mut bench = Bench::new(WEB);
+    traffic(&bench);
+    let nothing = "[interfaces.eth0]";
+    bench.reload(nothing).unwrap();
+    bench.reload(&WEB.replace("web", "shop").replace("10.0.0.1", "10.0.0.11")).unwrap();
+    assert_eq!(bench.room.view(&bench.network).pools[0].table, 0);
+    let counted = counts(&mut bench);
+    assert_eq!((counted["shop/a"], counted["shop/b"]), (0, 0));
+}
+
+#[test]
 fn a_service_id_with_a_past_starts_at_zero() {
     let mut bench = Bench::new(WEB);
     traffic(&bench);
