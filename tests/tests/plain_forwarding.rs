@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use xlb_tests::lab::{Family, Lab, Nics, Placement, Plan};
+use lb_userspace::dataplane::ethtool::{self, State};
+use xlb_tests::lab::{Family, Lab, Links, Nics, Placement, Plan};
+use xlb_tests::stage::let_transmit;
 use xlb_tests::traffic::{Direction, Failure, Pace, Server, Serving, Transfers, client, ping};
 use xlb_tests::{eventually, need_root};
 
@@ -74,4 +76,23 @@ fn a_flow_that_meets_another_backend_is_cut_by_a_reset() {
     lab.bypass_balancer(2).unwrap();
     let all_cut = || transfers.now().iter().all(|transfer| transfer.cut() == Some(&Failure::Reset));
     assert!(eventually(WITHIN, all_cut), "{:#?}", transfers.now());
+}
+
+#[test]
+fn offloads_are_off_and_stay_off_under_a_program() {
+    need_root();
+    let lab = Lab::new(Plan::default()).unwrap();
+    let _passes = let_transmit(&lab).unwrap();
+    for namespace in lab.namespaces() {
+        let interfaces = namespace.run(|| Links::open()?.names()).unwrap();
+        for interface in interfaces.into_iter().filter(|name| name != "lo") {
+            let (name, place) = (interface.clone(), namespace.name().to_owned());
+            let offloads = namespace.run(move || ethtool::offloads(&name)).unwrap();
+            assert_eq!(
+                (offloads.gro, offloads.tx_checksum),
+                (State::Off, State::Off),
+                "{interface} in {place}"
+            );
+        }
+    }
 }

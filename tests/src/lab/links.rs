@@ -79,6 +79,19 @@ impl Links {
         Ok(self.find(interface)?.header.index)
     }
 
+    /// The names of all interfaces.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let links: Vec<LinkMessage> = self
+            .runtime
+            .block_on(self.handle.link().get().execute().try_collect())
+            .context("cannot list the interfaces")?;
+        let name = |attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        };
+        Ok(links.into_iter().flat_map(|link| link.attributes).filter_map(name).collect())
+    }
+
     /// Whether an XDP program is attached to an interface.
     pub fn has_xdp(&self, interface: &str) -> Result<bool> {
         let link = self.find(interface)?;
