@@ -83,7 +83,7 @@ pub fn let_transmit(lab: &Lab) -> Result<Vec<Guard>> {
 fn let_pass(namespace: &Namespace, interface: &'static str) -> Result<Guard> {
     namespace.run(move || {
         let guard = attach_pass(interface).with_context(|| format!("cannot attach to {interface}"))?;
-        // With a program on it, the interface has turned GRO on by itself.
+        // Kernels differ in whether a veth turns GRO on by itself when it gets a program.
         crate::lab::turn_offloads_off(interface)?;
         Ok(guard)
     })

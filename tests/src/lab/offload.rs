@@ -54,8 +54,8 @@ pub fn turn_off(interface: &str) -> Result<()> {
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     let family = family(&socket)?;
-    // The kernel compares with what was asked for before, not with what is: a veth that got a program has GRO on
-    // although nobody asked, and only a change of mind turns it off.
+    // The kernel compares with what was asked for before, not with what is: where a veth that got a program has GRO
+    // on although nobody asked, only a change of mind turns it off.
     for (features, flag) in [(&["rx-gro"][..], Some(ethtool::BIT_VALUE)), (FEATURES, None)] {
         ask(&socket, family, ethtool::FEATURES_SET, &wanted(interface, features, flag))
             .with_context(|| format!("cannot change the offloads of {interface}"))?;
