@@ -156,7 +156,7 @@ fn an_agent_takes_nothing_from_strangers() {
         agent.process().wait(WITHIN).unwrap();
     }
     for backend in &stage.lab.backends {
-        run(backend, &["agent", "detach", "--interface", "eth0"].map(str::to_owned)).unwrap();
+        run(backend, &["agent", "detach"].map(str::to_owned)).unwrap();
         assert!(eventually(WITHIN, || !attached(backend)), "the agent's program stays on {}", backend.name());
     }
     stage.agents = Agent::start_all(&stage.lab, &["10.99.0.0/16".parse().unwrap()]).unwrap();

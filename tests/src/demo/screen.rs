@@ -28,7 +28,7 @@ impl Screen {
     /// Lines of a file or of a command's output.
     pub fn quote(&self, text: &str) {
         for line in text.trim_end().lines() {
-            self.line(&format!("  {line}"));
+            self.line(format!("  {line}").trim_end());
         }
     }
 
@@ -66,7 +66,7 @@ pub fn thousands(number: usize) -> String {
 }
 
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | '.' | '%' | ' ' | '-'))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == ',')
 }
 
 #[cfg(test)]

@@ -252,11 +252,9 @@ impl Demo {
         let moves: Vec<_> = applied.moved.iter().flat_map(|moved| &moved.moves).collect();
         let rows: Vec<_> = moves
             .iter()
-            .map(|moved| {
-                vec![name(&moved.from), "to".to_owned(), name(&moved.to), thousands(moved.slots as usize)]
-            })
+            .map(|moved| vec![name(&moved.from), name(&moved.to), thousands(moved.slots as usize)])
             .collect();
-        self.screen.table(&["from", "", "to", "slots"], &rows);
+        self.screen.table(&["from", "to", "slots"], &rows);
         self.screen.line("");
         let told: usize = moves.iter().map(|moved| moved.slots as usize).sum();
         self.expect(told == slots, || {
@@ -308,7 +306,7 @@ impl Demo {
     /// What xlb itself has counted.
     fn look_back(&mut self) -> Result<()> {
         self.screen.heading("What xlb has counted");
-        for command in [&["pool", "show", "web"][..], &["stats"], &["drops"]] {
+        for command in [&["pool", "show", "web"][..], &["drops"]] {
             self.screen.line("");
             self.screen.line(&format!("$ xlb {}", command.join(" ")));
             let text = self.stage.daemon.cli(&self.stage.lab, command)??;

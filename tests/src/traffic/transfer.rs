@@ -78,8 +78,8 @@ pub struct Transfers {
 }
 
 impl Transfers {
-    /// Bytes of each transfer: at the slow pace they last for 40 seconds, released for an instant.
-    const LENGTH: u64 = 16 * 1024 * 1024;
+    /// Bytes of each transfer: at the slow pace they last for 25 seconds, released for an instant.
+    const LENGTH: u64 = 10 * 1024 * 1024;
     /// A transfer on which nothing moves for so long is dead.
     const SILENCE: Duration = Duration::from_secs(5);
 
