@@ -14,6 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedMutexGuard, broadcast, mpsc};
 
 use super::body::{LogEvent, LogPackets};
+use super::log_line::named;
 use super::problem::Problem;
 use super::route::{Api, Body};
 use crate::control::command::{self, Command};
@@ -56,7 +57,7 @@ async fn pump(
     while left > 0 {
         let event = tokio::select! {
             line = lines.recv() => match line {
-                Ok(line) => LogEvent::Line(line),
+                Ok(line) => LogEvent::Line(named(&line, &api.handle.view())),
                 Err(RecvError::Lagged(lost)) => LogEvent::Lost(lost),
                 Err(RecvError::Closed) => break,
             },

@@ -22,6 +22,7 @@
 
 pub mod body;
 pub mod client;
+pub mod log_line;
 pub mod log_packets;
 pub mod problem;
 pub mod reload;

@@ -44,9 +44,8 @@ impl Reload {
                     path.display(),
                     problem.detail
                 );
-                let note = format!("the last reload of {} was refused: {}", path.display(), problem.detail);
                 // The caller gets the problem itself; that the warning could not be noted as well changes nothing.
-                let _ = self.handle.ask(Command::RefusedReload(note)).await;
+                let _ = self.handle.ask(Command::RefusedReload(problem.detail.clone())).await;
             }
         }
         outcome

@@ -61,7 +61,11 @@ impl Output {
                 detail: error.to_string(),
             },
         };
-        let text = |problem: &Problem| format!("error: {}\n", problem.detail.trim_end());
+        // A report on a configuration says itself where an error begins.
+        let text = |problem: &Problem| match problem.detail.trim_end() {
+            report if report.starts_with("error") => format!("{report}\n"),
+            sentence => format!("error: {sentence}\n"),
+        };
         let rendered = self.render(&problem, text).unwrap_or_else(|_| text(&problem));
         // Nobody is left to be told that stderr is gone.
         let _ = io::stderr().write_all(rendered.as_bytes());

@@ -10,6 +10,7 @@ use super::text::object::BackendRow;
 use super::{local, text};
 use crate::api::body::{self, AddBackend, LogEvent, SetBackend};
 use crate::api::client::{self, Client};
+use crate::config::model::Name;
 
 /// `xlb status`.
 pub async fn status(client: &Client, output: Output) -> Result<Reader, Failure> {
@@ -46,7 +47,10 @@ pub async fn backend(verb: BackendVerb, client: &Client, output: Output) -> Resu
             return output.print(&BackendRow::all(pools)[..], text::object::backends);
         }
         BackendVerb::Add { pool, name, address, port, weight } => {
-            client.add_backend(&pool, &AddBackend { name, address, port, weight }).await?
+            let backend = AddBackend { name, address, port, weight };
+            let applied = client.add_backend(&pool, &backend).await?;
+            let problem = problem(&pool, &backend.name, client).await;
+            return output.print(&applied, |applied| text::change::applied(applied) + &problem);
         }
         BackendVerb::Set { pool, name, weight } => {
             client.set_backend(&pool, &name, &SetBackend { weight }).await?
@@ -54,6 +58,14 @@ pub async fn backend(verb: BackendVerb, client: &Client, output: Output) -> Resu
         BackendVerb::Remove { pool, name } => client.remove_backend(&pool, &name).await?,
     };
     output.print(&applied, text::change::applied)
+}
+
+/// A line about what keeps a backend from getting slots, for somebody who has just added it. Empty if nothing does.
+async fn problem(pool: &Name, backend: &Name, client: &Client) -> String {
+    let Ok(pool) = client.pool(pool).await else { return String::new() };
+    let found = pool.backends.iter().find(|found| found.name == *backend);
+    let problem = found.and_then(|found| found.problem.as_deref());
+    problem.map(|problem| format!("{backend}: {problem}\n")).unwrap_or_default()
 }
 
 /// `xlb interface`.
@@ -65,7 +77,7 @@ pub async fn interface(verb: InterfaceVerb, client: &Client, output: Output) -> 
 
 /// `xlb attach`.
 pub async fn attach(attach: Attach, client: &Client, output: Output) -> Result<Reader, Failure> {
-    output.print(&client.attach(&attach.interface, attach.mode.into()).await?, text::change::applied)
+    output.print(&client.attach(&attach.interface, attach.mode.into()).await?, text::change::interfaces)
 }
 
 /// `xlb detach`: through the daemon where one runs, because it would attach again what it was told to keep attached;
@@ -77,7 +89,7 @@ pub async fn detach(detach: Detach, client: &Client, output: Output) -> Result<R
         Err(other) => return Err(other.into()),
     };
     match &detach.interface {
-        Some(interface) => output.print(&client.detach(interface).await?, text::change::applied),
+        Some(interface) => output.print(&client.detach(interface).await?, text::change::interfaces),
         None => Err(Failure::Refused(anyhow::anyhow!(
             "an xlb daemon is running (pid {}): stop it first (`systemctl stop xlb`), traffic keeps flowing until \
              `xlb detach --all` is run again; or take it off one interface with `xlb detach IF`",

@@ -158,6 +158,7 @@ fn changes_print() {
     insta::assert_snapshot!("applied_nothing", change::applied(&nothing));
     let quiet = Applied { changes: vec!["attached to eth1 (generic)".to_owned()], ..nothing };
     insta::assert_snapshot!("applied_without_moves", change::applied(&quiet));
+    insta::assert_snapshot!("applied_interfaces", change::interfaces(&quiet));
     let lost = Move { from: Some(name("web-1")), to: None, slots: 65_536 };
     let empty =
         Applied { moved: vec![Moved { pool: name("web"), slots: 65_536, moves: vec![lost] }], ..quiet };

@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::command::{Error, Handle, Request};
+use super::command::{Command, Error, Handle, Request};
 use super::room::{Room, backends};
 use super::view::View;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
-use crate::net::Resolve;
+use crate::net::{Resolve, Unreachable};
 
 /// What the control room starts with.
 pub struct Start {
@@ -28,8 +28,9 @@ pub struct Start {
     pub config_file: Option<PathBuf>,
     /// The door to the kernel.
     pub dataplane: Box<dyn Dataplane>,
-    /// How long the first tables wait for next hops that are not resolved yet. Tables made from nothing for all
-    /// backends at once are the same on every balancer.
+    /// How long the first tables, and changes that bring backends, wait for next hops that are not resolved yet. Tables
+    /// made from nothing for all backends at once are the same on every balancer, and the answer to a change can say
+    /// which slots moved.
     pub patience: Duration,
 }
 
@@ -63,7 +64,7 @@ where
 
     let (requests, inbox) = mpsc::channel(64);
     let (publish, view) = watch::channel(Arc::new(view));
-    let actor = Actor { room, network, inbox, publish, keep };
+    let actor = Actor { room, network, inbox, publish, keep, patience };
     Ok((Handle::new(requests, view, config_file), tokio::spawn(actor.run())))
 }
 
@@ -73,6 +74,7 @@ struct Actor<N, K> {
     inbox: mpsc::Receiver<Request>,
     publish: watch::Sender<Arc<View>>,
     keep: K,
+    patience: Duration,
 }
 
 impl<N: Resolve + 'static, K: Fn(BTreeSet<IpAddr>)> Actor<N, K> {
@@ -95,6 +97,13 @@ impl<N: Resolve + 'static, K: Fn(BTreeSet<IpAddr>)> Actor<N, K> {
 
     async fn answer(self, request: Request) -> Result<Self, Error> {
         let Request { command, answer } = request;
+        let known = self.room.backends();
+        let coming: BTreeSet<IpAddr> = coming(&command).difference(&known).copied().collect();
+        if !coming.is_empty() {
+            (self.keep)(known.union(&coming).copied().collect());
+            // On a receiver of its own: what changes meanwhile is still to be followed.
+            settle(&mut self.network.clone(), &coming, self.patience).await;
+        }
         let (actor, result) = self.work(move |room, network| room.handle(command, network)).await?;
         (actor.keep)(actor.room.backends());
         // A caller that went away is no error.
@@ -112,7 +121,7 @@ impl<N: Resolve + 'static, K: Fn(BTreeSet<IpAddr>)> Actor<N, K> {
         self,
         work: impl FnOnce(&mut Room, &dyn Resolve) -> T + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let Self { mut room, network, inbox, publish, keep } = self;
+        let Self { mut room, network, inbox, publish, keep, patience } = self;
         // Not marked as seen: a command that does not look at the network must not hide its change.
         let snapshot = network.borrow().clone();
         let (room, view, result) = blocking(move || {
@@ -128,17 +137,47 @@ impl<N: Resolve + 'static, K: Fn(BTreeSet<IpAddr>)> Actor<N, K> {
             }
             changed
         });
-        Ok((Self { room, network, inbox, publish, keep }, result))
+        Ok((Self { room, network, inbox, publish, keep, patience }, result))
     }
 }
 
-/// Waits until every address has a next hop, but no longer than `patience`.
+/// The backends that a command may bring.
+fn coming(command: &Command) -> BTreeSet<IpAddr> {
+    match command {
+        Command::Reload(config) => backends(config),
+        Command::AddBackend { address, .. } => BTreeSet::from([*address]),
+        Command::RefusedReload(_)
+        | Command::SetBackend { .. }
+        | Command::RemoveBackend { .. }
+        | Command::Attach { .. }
+        | Command::Detach { .. }
+        | Command::LogPackets(_)
+        | Command::Stats
+        | Command::Table { .. } => BTreeSet::new(),
+    }
+}
+
+/// Waits until every address has a next hop or will not get one, but no longer than `patience`.
 async fn settle<N: Resolve>(
     network: &mut watch::Receiver<Arc<N>>,
     wanted: &BTreeSet<IpAddr>,
     patience: Duration,
 ) {
-    let resolved = |network: &Arc<N>| wanted.iter().all(|&address| network.resolve(address).is_ok());
+    let settled = |address: IpAddr, network: &N| match network.resolve(address) {
+        // Of errors, those that time does not mend.
+        Ok(_)
+        | Err(
+            Unreachable::Rejected(_)
+            | Unreachable::NotEthernet { .. }
+            | Unreachable::TooManyTags(_)
+            | Unreachable::CannotTransmit { .. }
+            | Unreachable::ThisHost(_),
+        ) => true,
+        Err(
+            Unreachable::NoRoute(_) | Unreachable::InterfaceDown { .. } | Unreachable::NoNeighbour { .. },
+        ) => false,
+    };
+    let resolved = |network: &Arc<N>| wanted.iter().all(|&address| settled(address, network));
     // Neither is an error: what has no next hop by now gets its slots when it has.
     let _ = tokio::time::timeout(patience, network.wait_for(resolved)).await;
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Socket;
 use crate::config::{self, Config, Interfaces};
-use crate::control::{self, Start};
+use crate::control::{self, Handle, Start};
 use crate::dataplane::Kernel;
 use crate::net::{self, Watcher};
 
@@ -24,8 +24,8 @@ use serve::Parts;
 use signals::Signals;
 use tasks::Tasks;
 
-/// How long the first tables wait for next hops.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the first tables, and changes that bring backends, wait for next hops.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lines of the packet log that wait for a reader before the oldest are lost.
 const LOG_LINES: usize = 4_096;
@@ -48,11 +48,26 @@ async fn start(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<(
     let socket = Socket::bind(&config.daemon.socket)?;
     let stop = CancellationToken::new();
     let mut tasks = Tasks::default();
-
-    let (watcher, following) = Watcher::start(net::Settings::default(), stop.clone()).await?;
-    tasks.spawn("network", async move { Ok(following.await?) });
-
     let (lines, _) = broadcast::channel::<String>(LOG_LINES);
+    match connect(config, config_file, &mut tasks, &stop, &lines).await {
+        Ok(handle) => serve::serve(Parts { tasks, stop, handle, read, lines, socket }, signals).await,
+        Err(error) => {
+            // What the network's task has set up in the kernel is to be taken down. The reason to stop is known.
+            stop.cancel();
+            let _ = tasks.finish(LAST_PATIENCE).await;
+            Err(error)
+        }
+    }
+}
+
+/// Makes the rooms behind the control room's door and brings the kernel to the configuration.
+async fn connect(
+    config: Config,
+    config_file: Option<PathBuf>,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+    lines: &broadcast::Sender<String>,
+) -> anyhow::Result<Handle> {
     let pin_dir = config.daemon.pin_dir.clone();
     let sink = lines.clone();
     let kernel = tokio::task::spawn_blocking(move || {
@@ -63,13 +78,13 @@ async fn start(config: Config, config_file: Option<PathBuf>) -> anyhow::Result<(
     });
     let dataplane = Box::new(kernel.await??);
 
+    let (watcher, following) = Watcher::start(net::Settings::default(), stop.clone()).await?;
+    tasks.spawn("network", async move { Ok(following.await?) });
+    let network = watcher.network();
     let begin = Start { config: Some(config), config_file, dataplane, patience: PATIENCE };
-    let keep = watcher.clone();
-    let (handle, actor) =
-        control::spawn(begin, watcher.network(), move |backends| keep.keep(backends)).await?;
+    let (handle, actor) = control::spawn(begin, network, move |backends| watcher.keep(backends)).await?;
     tasks.spawn("control", async move { Ok(actor.await??) });
-
-    serve::serve(Parts { tasks, stop, handle, read, lines, socket }, signals).await
+    Ok(handle)
 }
 
 /// Reads and validates a configuration file as a running daemon does: an interface that is not there may come later.

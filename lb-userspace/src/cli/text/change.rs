@@ -7,7 +7,7 @@ use lb_common::abi::SLOTS;
 use crate::config::model::Name;
 use crate::control::view::{Applied, Move, Moved};
 
-/// A sentence per change, then which slots moved.
+/// A sentence per change, then which slots moved, if any.
 pub fn applied(applied: &Applied) -> String {
     if applied.changes.is_empty() && applied.moved.is_empty() {
         return format!("nothing to change, generation {}\n", applied.generation);
@@ -25,6 +25,14 @@ pub fn applied(applied: &Applied) -> String {
     }
     let _ = writeln!(out, "generation {}", applied.generation);
     out
+}
+
+/// A sentence per change of interfaces, which move no slots.
+pub fn interfaces(applied: &Applied) -> String {
+    match &applied.changes[..] {
+        [] => "nothing to change\n".to_owned(),
+        changes => changes.join("\n") + "\n",
+    }
 }
 
 fn slots(moved: &Moved) -> String {
