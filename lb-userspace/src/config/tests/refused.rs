@@ -85,6 +85,7 @@ fn values() -> Vec<Case> {
         ("bad_prefix", but("192.0.2.10", "192.0.2.0/33")),
         ("unusable_address", but("192.0.2.10", "127.0.0.1")),
         ("unusable_address", but("192.0.2.10", "0.0.0.0/0")),
+        ("unusable_address", but("192.0.2.10", "64.0.0.0/2").replace("10.0.1.1", "fd00::1")),
         ("unusable_address", but("192.0.2.10", "ff02::1")),
         (
             "unusable_address",
@@ -133,6 +134,8 @@ fn services() -> Vec<Case> {
             "overlapping_services",
             service("address = \"192.0.2.10\"\nprotocol = \"tcp\"\nport = \"79-99\"\npool = \"web\"\n"),
         ),
+        ("overlapping_services", with(&ranges(&["500-600", "5-6", "1-1000"]))),
+        ("overlapping_services", with(&ranges(&["1-2", "2-3"]))),
         ("unknown_pool", but("pool = \"web\"", "pool = \"wbe\"")),
         ("unknown_pool", but("pool = \"web\"", "pool = \"mail\"")),
     ]
@@ -203,6 +206,16 @@ fn many_services(count: usize, port: &str) -> String {
         let address = format!("198.18.{}.{}", i / 256, i % 256);
         format!(
             "[services.s{i}]\naddress = \"{address}\"\nprotocol = \"tcp\"\nport = \"{port}\"\npool = \"web\"\n"
+        )
+    })
+}
+
+/// A service for each range of ports, on one address.
+fn ranges(ports: &[&str]) -> String {
+    many(ports.len(), |i| {
+        let port = ports[i];
+        format!(
+            "[services.r{i}]\naddress = \"2001:db8::1\"\nprotocol = \"udp\"\nport = \"{port}\"\npool = \"web\"\n"
         )
     })
 }
