@@ -99,7 +99,8 @@ fn carries_full_segments(stage: &Stage, cases: &[Case]) {
             );
         }
     }
-    let ends = Transfers::start(&stage.lab.client, &flows, &stage.pace).unwrap().finish();
+    let ends =
+        Transfers::start_sized(&stage.lab.client, &flows, &stage.pace, 2 * 1024 * 1024).unwrap().finish();
     assert!(ends.iter().all(Transfer::complete), "{ends:#?}");
     let short = |segment: Option<u32>| segment.is_none_or(|segment| segment < 1428);
     assert!(!ends.iter().any(|end| short(end.segment)), "{ends:#?}");

@@ -2,6 +2,9 @@
 
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,34 +13,66 @@ use xlb_tests::xlb::binary;
 
 use crate::screen::Screen;
 
-/// Ends the process in order when it is told to end: what it has made in the kernel goes with it, so only the lab's
-/// folder is removed by hand.
-pub fn end_on_signal(folder: &Path) -> Result<()> {
-    let folder = folder.to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let entered = runtime.enter();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    drop(entered);
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let code = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => 130,
-                _ = terminate.recv() => 143,
+/// Where Ctrl-C and SIGTERM are heard.
+///
+/// While the demo plays they end the process: what it has made in the kernel goes with it, so only the lab's folder is
+/// removed by hand. While the lab is held they only end the waiting.
+#[derive(Debug)]
+pub struct Signals {
+    holding: Arc<AtomicBool>,
+    wake: mpsc::Sender<()>,
+    woken: mpsc::Receiver<()>,
+}
+
+impl Signals {
+    /// Starts to listen.
+    pub fn listen(folder: &Path) -> Result<Self> {
+        let (wake, woken) = mpsc::channel();
+        let holding = Arc::new(AtomicBool::new(false));
+        let (held, waker, folder) = (holding.clone(), wake.clone(), folder.to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let entered = runtime.enter();
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        drop(entered);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let code = runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => 130,
+                    _ = terminate.recv() => 143,
+                }
+            });
+            println!();
+            if held.load(Ordering::SeqCst) && waker.send(()).is_ok() {
+                return;
             }
-        });
-        // Nothing is left to do with an error.
-        drop(std::fs::remove_dir_all(&folder));
-        println!();
-        std::process::exit(code)
-    })?;
-    Ok(())
+            // Nothing is left to do with an error.
+            drop(std::fs::remove_dir_all(&folder));
+            std::process::exit(code)
+        })?;
+        Ok(Self { holding, wake, woken })
+    }
+
+    /// Waits for Enter or a signal. Where there is no terminal to press Enter on, only a signal ends it.
+    pub fn hold(&self) -> Result<()> {
+        self.holding.store(true, Ordering::SeqCst);
+        let wake = self.wake.clone();
+        std::thread::Builder::new().name("enter".to_owned()).spawn(move || {
+            let mut line = String::new();
+            if matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {
+                // A signal may have come first.
+                let _ = wake.send(());
+            }
+        })?;
+        Ok(self.woken.recv()?)
+    }
 }
 
 /// Prints how to look around in the lab.
 pub fn explain(screen: &Screen, stage: &Stage) -> Result<()> {
     let folder = stage.lab.folder().display().to_string();
     let xlb = binary()?.display().to_string();
-    screen.line("From another terminal, as root:");
+    screen.line("From another terminal, as root (curl and tcpdump where they are installed):");
     screen.line("");
     screen.quote(&format!(
         "L={folder}\n\
@@ -65,15 +100,4 @@ pub fn explain(screen: &Screen, stage: &Stage) -> Result<()> {
          ${{EDITOR:-vi}} $L/xlb.toml; {xlb} reload"
     ));
     Ok(())
-}
-
-/// Waits for Enter; a signal ends the process. Where there is no terminal to press Enter on, only a signal does.
-pub fn wait() {
-    let mut line = String::new();
-    if matches!(std::io::stdin().lock().read_line(&mut line), Ok(1..)) {
-        return;
-    }
-    loop {
-        std::thread::park();
-    }
 }

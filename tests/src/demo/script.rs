@@ -12,7 +12,7 @@ use xlb_tests::stage::Stage;
 use xlb_tests::traffic::{Direction, Pace, Transfer, Transfers, client};
 use xlb_tests::xlb::{Fate, Owners, Setup, moved, slot};
 
-use crate::hold;
+use crate::hold::{self, Signals};
 use crate::screen::{Screen, thousands};
 
 /// What happens when all is done.
@@ -57,6 +57,7 @@ struct Spread {
 struct Demo {
     screen: Screen,
     stage: Stage,
+    signals: Signals,
     wrong: Vec<String>,
 }
 
@@ -66,9 +67,9 @@ impl Demo {
         screen.heading("A network of namespaces, with xlb in it");
         screen.line("");
         screen.quote(PICTURE);
+        let mut signals = None;
         let stage = Stage::up(Plan { backends: 4, ..Plan::default() }, |lab| {
-            // Whatever goes wrong from here on, a signal still finds the folder.
-            drop(hold::end_on_signal(lab.folder()));
+            signals = Some(Signals::listen(lab.folder()));
             Setup::new(lab, AttachMode::Native)
                 .pool(lab, "web", Forward::Ipip, Family::V4, 1..=3)
                 .service("web4", Family::V4, Protocol::Tcp, 80, "web")
@@ -78,7 +79,8 @@ impl Demo {
         screen.heading(&format!("The daemon is ready: xlb run -c {config}"));
         screen.line("");
         screen.quote(&std::fs::read_to_string(stage.daemon.config())?);
-        Ok(Self { screen, stage, wrong: Vec::new() })
+        let signals = signals.context("the setup was made")??;
+        Ok(Self { screen, stage, signals, wrong: Vec::new() })
     }
 
     fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
@@ -336,7 +338,7 @@ impl Demo {
                     self.screen.line(&format!("Not as it should be: {sentence}"));
                 }
                 self.screen.line("Enter or Ctrl-C takes everything down.");
-                hold::wait();
+                self.signals.hold()?;
             }
         }
         Ok(())

@@ -85,6 +85,16 @@ impl Transfers {
 
     /// Starts transfers from `namespace` and waits until bytes flow on every one of them.
     pub fn start(namespace: &Namespace, flows: &[(Direction, SocketAddr)], pace: &Pace) -> Result<Self> {
+        Self::start_sized(namespace, flows, pace, Self::LENGTH)
+    }
+
+    /// The same with so many bytes each, where nothing is to happen to them on the way.
+    pub fn start_sized(
+        namespace: &Namespace,
+        flows: &[(Direction, SocketAddr)],
+        pace: &Pace,
+        length: u64,
+    ) -> Result<Self> {
         let transfers = flows.iter().map(|&(direction, remote)| Transfer {
             direction,
             remote,
@@ -98,14 +108,14 @@ impl Transfers {
         let (seen, paced, count) = (state.clone(), pace.clone(), flows.len());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = namespace.spawn("transfers", move || {
-            let seats = (0..count).map(|index| Seat { state: &seen, index });
+            let seats = (0..count).map(|index| Seat { state: &seen, index, length });
             runtime.block_on(join_all(seats.map(|seat| seat.run(paced.clone()))));
         })?;
         let transfers = Self { state, pace: pace.clone(), thread: Some(thread) };
         let flowing = |transfer: &Transfer| transfer.bytes > 2 * Pace::BURST as u64 || transfer.end.is_some();
         let all = || transfers.now().iter().all(flowing);
         ensure!(
-            crate::eventually(Duration::from_secs(20), all),
+            crate::eventually(Duration::from_secs(30), all),
             "some transfers never began: {:#?}",
             transfers.now()
         );
@@ -143,6 +153,7 @@ impl Drop for Transfers {
 struct Seat<'a> {
     state: &'a Mutex<Vec<Transfer>>,
     index: usize,
+    length: u64,
 }
 
 impl Seat<'_> {
@@ -182,7 +193,7 @@ impl Seat<'_> {
     }
 
     async fn download(&self, mut stream: TcpStream) -> Result<(), Failure> {
-        let request = format!("GET /bytes/{} HTTP/1.1\r\nhost: lab\r\n\r\n", Transfers::LENGTH);
+        let request = format!("GET /bytes/{} HTTP/1.1\r\nhost: lab\r\n\r\n", self.length);
         stream.write_all(request.as_bytes()).await?;
         let (head, mut body) = read_head(&mut stream).await?;
         self.name(&head)?;
@@ -194,7 +205,7 @@ impl Seat<'_> {
             }
             received += right as u64;
             self.with(|transfer| transfer.bytes = received);
-            if received == Transfers::LENGTH {
+            if received == self.length {
                 return Ok(());
             }
             body.clear();
@@ -206,7 +217,7 @@ impl Seat<'_> {
     }
 
     async fn upload(&self, mut stream: TcpStream, pace: &Pace) -> Result<(), Failure> {
-        let length = Transfers::LENGTH;
+        let length = self.length;
         let request = format!(
             "PUT /sink HTTP/1.1\r\nhost: lab\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
         );
