@@ -15,8 +15,8 @@ pub struct Outcome {
     pub service: Option<u32>,
     /// The backend that was chosen. It got the frame only if [`Outcome::is_forwarded`].
     pub backend: Option<u32>,
-    /// The flow, once parsed.
-    pub flow: Option<Flow>,
+    /// The flow, or [`Flow::UNKNOWN`] where the packet is not one of TCP or UDP.
+    pub flow: Flow,
     /// The flow's hash, once computed; its low bits are the number of the slot.
     pub hash: u32,
 }
@@ -34,7 +34,7 @@ impl Outcome {
 #[inline(always)]
 pub fn balance<F: Frame, T: Tables>(frame: &mut F, tables: &T, settings: &Settings) -> Outcome {
     let mut outcome =
-        Outcome { reason: Reason::NotService, service: None, backend: None, flow: None, hash: 0 };
+        Outcome { reason: Reason::NotService, service: None, backend: None, flow: Flow::UNKNOWN, hash: 0 };
     let (Ok(reason) | Err(reason)) = decide(frame, tables, settings, &mut outcome);
     outcome.reason = reason;
     outcome
@@ -49,7 +49,7 @@ fn decide<F: Frame, T: Tables>(
 ) -> Result<Reason, Reason> {
     let frame_bytes = frame.bytes();
     let packet = parse::parse(frame.cursor(), frame_bytes, settings)?;
-    outcome.flow = Some(packet.flow);
+    outcome.flow = packet.flow;
     let service = choose::service(&packet, tables, settings)?;
     outcome.service = Some(service.id);
     if packet.is_fragment() {

@@ -29,7 +29,7 @@ macro_rules! wire {
 
 wire!(
     Ethernet: 14, TagRest: 4, Ipv4: 20, Ipv6: 40, Extension: 8, Tcp: 20, Udp: 8, Ports: 4, Gue: 4, Hop4: 4, Hop6: 4,
-    [u32; 8]: 32, [u32; 4]: 16, [u32; 2]: 8, u32: 4, u16: 2, u8: 1,
+    [u32; 8]: 32, [u32; 4]: 16, [u32; 3]: 12, [u32; 2]: 8, u32: 4, u16: 2, u8: 1,
 );
 
 /// A position in a packet, and the packet's end.

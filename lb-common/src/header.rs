@@ -21,19 +21,34 @@ pub mod ether_type {
     pub const SERVICE_VLAN: Be16 = Be16::from_raw(EtherType::Ieee8021ad as u16);
 }
 
-/// A MAC address in words.
-pub type Mac = [Be16; 3];
+/// Destination and source MAC address, in words that are copied as such.
+pub type Macs = [u32; 3];
 
 /// Ethernet II.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ethernet {
-    /// Destination MAC address.
-    pub destination: Mac,
-    /// Source MAC address.
-    pub source: Mac,
+    /// Destination MAC address, then source MAC address.
+    pub macs: [Be16; 6],
     /// What follows: one of [`ether_type`], or anything else.
     pub ether_type: Be16,
+}
+
+impl Ethernet {
+    /// Both addresses.
+    #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "six words")]
+    pub const fn macs(&self) -> Macs {
+        let [a, b, c, d, e, f] = self.macs;
+        [word(a.raw(), b.raw()), word(c.raw(), d.raw()), word(e.raw(), f.raw())]
+    }
+}
+
+/// Two words as one, in the order in which they stand in memory.
+#[inline(always)]
+const fn word(first: u16, second: u16) -> u32 {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
 }
 
 /// What stands behind a tag's protocol id: its control information and what follows.

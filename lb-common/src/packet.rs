@@ -1,7 +1,7 @@
 //! What the parser finds out about a packet.
 
 use crate::header::{Hop4, Hop6, Ports};
-use crate::wire::{Address, Be32};
+use crate::wire::{Address, Be16, Be32};
 
 /// A TCP or UDP packet over IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,20 @@ pub struct Flow {
     pub ports: Ports,
     /// TCP or UDP.
     pub protocol: u8,
+}
+
+impl Flow {
+    /// No flow: protocol zero.
+    ///
+    /// A value rather than an `Option`, whose absent payload the compiler would carry about undefined, which the
+    /// verifier does not let pass.
+    pub const UNKNOWN: Self = Self {
+        family: Family::V4,
+        source: [Be32::from_raw(0); 4],
+        destination: [Be32::from_raw(0); 4],
+        ports: Ports { source: Be16::from_raw(0), destination: Be16::from_raw(0) },
+        protocol: 0,
+    };
 }
 
 /// An IP version.

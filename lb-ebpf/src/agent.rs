@@ -18,5 +18,5 @@ pub fn agent(ctx: XdpContext) -> u32 {
     let bytes = frame.bytes();
     let reason = decapsulate(&mut frame, &Maps, Be16::new(AGENT_GUE_PORT.load()));
     count::reason(reason, bytes);
-    count::action(reason)
+    count::action(reason as u32)
 }

@@ -13,15 +13,14 @@ use crate::{count, globals, log};
 /// The balancer.
 #[xdp]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    count::action(run(&ctx).reason)
+    count::action(run(&ctx).reason as u32)
 }
 
 /// The balancer with a log line per decision.
 #[xdp]
 pub fn balancer_log(ctx: XdpContext) -> u32 {
     let outcome = run(&ctx);
-    log::decision(&ctx, &outcome);
-    count::action(outcome.reason)
+    count::action(log::decision(&ctx, &outcome))
 }
 
 /// Passes everything.

@@ -27,12 +27,12 @@ pub fn reason(reason: Reason, bytes: u32) {
     add(REASONS.get_ptr_mut(reason as u32), bytes);
 }
 
-/// What the kernel is told to do.
+/// What the kernel is told to do for the reason of this number.
 ///
 /// Bit masks, and not a match: the compiler turns that into a table whose index the verifier cannot bound.
 #[inline(always)]
-pub const fn action(reason: Reason) -> u32 {
-    let bit = 1_u32 << reason as u32;
+pub const fn action(reason: u32) -> u32 {
+    let bit = 1_u32.wrapping_shl(reason);
     if bit & const { mask(Verdict::Transmit) } != 0 {
         xdp_action::XDP_TX
     } else if bit & const { mask(Verdict::Redirect) } != 0 {

@@ -1,4 +1,7 @@
 //! The logging variant's log: one line per decision, so many per second and CPU at most.
+//!
+//! What is to be logged goes through a map and is read back. That is for the verifier: it would otherwise look at the
+//! log once for each of the many ways by which a decision can come about.
 
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
@@ -12,77 +15,123 @@ use lb_common::wire::Address;
 
 use crate::globals::{LOG_RATE, LOG_SERVICE};
 
-/// Lines written in the second that began at `since_ns`.
+#[btf_map]
+static LOG_STATE: PerCpuArray<State, 1> = PerCpuArray::new();
+
+/// A CPU's budget, and the line that it is about to write.
 #[repr(C)]
-struct Budget {
+struct State {
+    /// When the present second began.
     since_ns: u64,
+    /// Lines written in it.
     lines: u64,
+    line: Line,
 }
 
-#[btf_map]
-static LOG_BUDGET: PerCpuArray<Budget, 1> = PerCpuArray::new();
+/// A decision in words that the verifier knows nothing about.
+#[repr(C)]
+struct Line {
+    source: Address,
+    destination: Address,
+    /// 4 or 6.
+    family: u32,
+    source_port: u32,
+    destination_port: u32,
+    /// 0 when no flow was found.
+    protocol: u32,
+    /// `u32::MAX` when none matched.
+    service: u32,
+    slot: u32,
+    backend: u32,
+    reason: u32,
+}
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Logs a decision, if it is about the service that is asked for and the second's lines are not used up.
+/// Logs a decision, if it is about the service that is asked for and the second's lines are not used up. Returns the
+/// number of its reason.
 #[inline(always)]
-pub fn decision(ctx: &XdpContext, outcome: &Outcome) {
+pub fn decision(ctx: &XdpContext, outcome: &Outcome) -> u32 {
+    let Some(state) = LOG_STATE.get_ptr_mut(0) else { return outcome.reason as u32 };
+    // SAFETY: the map returned the pointer, to this CPU's own copy, which lives as long as the program runs.
+    let state = unsafe { &mut *state };
+    state.line = Line::of(outcome);
+    // SAFETY: the helper only reads a clock. It is also where the compiler forgets what the line holds.
+    let now = unsafe { bpf_ktime_get_ns() };
     let wanted = LOG_SERVICE.load();
-    if wanted != u32::MAX && outcome.service != Some(wanted) {
-        return;
+    if state.line.protocol != 0 && (wanted == u32::MAX || wanted == state.line.service) && state.spend(now) {
+        state.line.write(ctx);
     }
-    let Some(flow) = outcome.flow else { return };
-    if !within_budget() {
-        return;
-    }
-    let (ports, number) = (flow.ports, flow.protocol);
-    let service = outcome.service.unwrap_or(u32::MAX);
-    let backend = outcome.backend.unwrap_or(0);
-    let slot = outcome.hash & (SLOTS as u32 - 1);
-    let reason = outcome.reason as u32;
-    match flow.family {
-        Family::V4 => info!(
-            ctx,
-            "service={} flow={:i}:{}>{:i}:{} protocol={} slot={} backend={} reason={}",
-            service,
-            flow.source[0].get(),
-            ports.source.get(),
-            flow.destination[0].get(),
-            ports.destination.get(),
-            number,
-            slot,
-            backend,
-            reason
-        ),
-        Family::V6 => info!(
-            ctx,
-            "service={} flow=[{:i}]:{}>[{:i}]:{} protocol={} slot={} backend={} reason={}",
-            service,
-            octets(&flow.source),
-            ports.source.get(),
-            octets(&flow.destination),
-            ports.destination.get(),
-            number,
-            slot,
-            backend,
-            reason
-        ),
+    state.line.reason
+}
+
+impl State {
+    /// Whether this CPU may write another line in this second; counts it.
+    #[inline(always)]
+    fn spend(&mut self, now: u64) -> bool {
+        if now.wrapping_sub(self.since_ns) >= SECOND_NS {
+            self.since_ns = now;
+            self.lines = 0;
+        }
+        self.lines += 1;
+        self.lines <= u64::from(LOG_RATE.load())
     }
 }
 
-/// Whether this CPU may write another line in this second.
-#[inline(always)]
-fn within_budget() -> bool {
-    let Some(budget) = LOG_BUDGET.get_ptr_mut(0) else { return false };
-    // SAFETY: the helper only reads a clock.
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: the map returned the pointer, to this CPU's own copy.
-    let budget = unsafe { &mut *budget };
-    if now.wrapping_sub(budget.since_ns) >= SECOND_NS {
-        *budget = Budget { since_ns: now, lines: 0 };
+impl Line {
+    #[inline(always)]
+    fn of(outcome: &Outcome) -> Self {
+        let flow = outcome.flow;
+        Self {
+            source: flow.source,
+            destination: flow.destination,
+            family: match flow.family {
+                Family::V4 => 4,
+                Family::V6 => 6,
+            },
+            source_port: u32::from(flow.ports.source.get()),
+            destination_port: u32::from(flow.ports.destination.get()),
+            protocol: u32::from(flow.protocol),
+            service: outcome.service.unwrap_or(u32::MAX),
+            slot: outcome.hash & (SLOTS as u32 - 1),
+            backend: outcome.backend.unwrap_or(0),
+            reason: outcome.reason as u32,
+        }
     }
-    budget.lines += 1;
-    budget.lines <= u64::from(LOG_RATE.load())
+
+    #[inline(always)]
+    fn write(&self, ctx: &XdpContext) {
+        let Self { source_port, destination_port, protocol, service, slot, backend, reason, .. } = *self;
+        if self.family == 4 {
+            info!(
+                ctx,
+                "service={} flow={:i}:{}>{:i}:{} protocol={} slot={} backend={} reason={}",
+                service,
+                self.source[0].get(),
+                source_port,
+                self.destination[0].get(),
+                destination_port,
+                protocol,
+                slot,
+                backend,
+                reason
+            );
+        } else {
+            info!(
+                ctx,
+                "service={} flow=[{:i}]:{}>[{:i}]:{} protocol={} slot={} backend={} reason={}",
+                service,
+                octets(&self.source),
+                source_port,
+                octets(&self.destination),
+                destination_port,
+                protocol,
+                slot,
+                backend,
+                reason
+            );
+        }
+    }
 }
 
 #[inline(always)]
