@@ -4,7 +4,7 @@
 //! comes out can be compared byte for byte.
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, xdp::DevMapHash};
+use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf, xdp::DevMapHash};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use lb_common::Reason;
@@ -69,24 +69,56 @@ impl Kernel {
         kernel
     }
 
+    /// Loads the balancer that logs, with everything compiled in: the packets of `service`, so many lines per second.
+    ///
+    /// # Panics
+    ///
+    /// When the object is not built, or the kernel refuses it.
+    pub fn logging(service: u32, rate: u32, seed: u64, tables: &HostTables) -> Self {
+        let mut kernel = Self::with(program::BALANCER_LOG, |loader| {
+            loader
+                .override_global(global::SEED, &seed, true)
+                .override_global(global::LOG_SERVICE, &service, true)
+                .override_global(global::LOG_RATE, &rate, true);
+        });
+        kernel.fill(tables);
+        kernel
+    }
+
+    /// Takes the log lines that have been written, as aya-log encodes them.
+    ///
+    /// # Panics
+    ///
+    /// When the object has no log.
+    pub fn take_log(&mut self) -> Vec<Vec<u8>> {
+        let mut ring: RingBuf<_> = self.map("AYA_LOGS");
+        std::iter::from_fn(|| ring.next().map(|line| line.to_vec())).collect()
+    }
+
     /// Loads a program with nothing in its maps.
     ///
     /// # Panics
     ///
     /// When the object is not built, or the kernel refuses it.
     pub fn load(program: &'static str, features: u32, seed: u64, gue_port: u16) -> Self {
+        Self::with(program, |loader| {
+            loader
+                .override_global(global::SEED, &seed, true)
+                .override_global(global::FEATURES, &features, true)
+                .override_global(global::AGENT_GUE_PORT, &gue_port, true);
+        })
+    }
+
+    fn with<'a>(program: &'static str, specialise: impl FnOnce(&mut EbpfLoader<'a>)) -> Self {
         let object = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/xlb-bpf.o");
         let bytes = std::fs::read(object).expect("no BPF object: run `cargo xtask build`");
-        let mut ebpf = EbpfLoader::new()
-            .override_global(global::SEED, &seed, true)
-            .override_global(global::FEATURES, &features, true)
-            .override_global(global::AGENT_GUE_PORT, &gue_port, true)
-            .load(&bytes)
-            .unwrap();
+        let mut loader = EbpfLoader::new();
+        specialise(&mut loader);
+        let mut ebpf = loader.load(&bytes).unwrap();
         let xdp: &mut Xdp =
             ebpf.program_mut(program).expect("the object has the program").try_into().unwrap();
         if let Err(error) = xdp.load() {
-            panic!("{program} with features {features:#x}: {error:?}");
+            panic!("{program}: {error:?}");
         }
         Self { ebpf, program }
     }

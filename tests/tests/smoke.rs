@@ -1,5 +1,7 @@
 //! The object loads, in every specialisation that matters, and forwards the simplest packets as the host run does.
 
+use std::time::Instant;
+
 use etherparse::PacketBuilder;
 use lb_common::Reason;
 use lb_common::abi::{
@@ -145,6 +147,35 @@ fn agent_takes_off_what_the_balancer_put_on() {
             }
         }
     }
+}
+
+#[test]
+fn log_is_of_the_service_asked_for_and_limited() {
+    need_root();
+    let tables = tables(mode::IPIP4);
+    let tcp4 = &packets()[1];
+    let udp4 = &packets()[2];
+    let mut kernel = Kernel::logging(1, 3, SEED, &tables);
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(kernel.run(tcp4).action, XDP_TX);
+        assert_eq!(kernel.run(udp4).action, XDP_TX);
+    }
+    let lines = kernel.take_log();
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap();
+    assert!((3..=3 * (seconds + 2)).contains(&lines.len()), "{} lines in {seconds} s", lines.len());
+    // The literals of the format stand in the line.
+    for line in &lines {
+        assert!(line.windows(8).any(|bytes| bytes == b" reason="), "{line:02x?}");
+    }
+    let mut kernel = Kernel::logging(99, 1_000, SEED, &tables);
+    kernel.run(tcp4);
+    assert_eq!(kernel.take_log().len(), 0);
+    let mut kernel = Kernel::logging(u32::MAX, 1_000, SEED, &tables);
+    for packet in packets() {
+        kernel.run(&packet);
+    }
+    assert_eq!(kernel.take_log().len(), packets().len());
 }
 
 /// Xorshift: the same packets in every run.

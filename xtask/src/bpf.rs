@@ -27,7 +27,12 @@ pub fn build() -> Result<()> {
     // Flags in the environment replace the developer's own, which are for the host.
     let architecture = std::env::consts::ARCH;
     cargo
-        .env("RUSTFLAGS", format!("--cfg bpf_target_arch=\"{architecture}\" -Cdebuginfo=2 -Clink-arg=--btf"))
+        .env(
+            "RUSTFLAGS",
+            format!(
+                "--cfg bpf_target_arch=\"{architecture}\" -Cdebuginfo=2 -Ctarget-cpu=v3 -Clink-arg=--btf"
+            ),
+        )
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("CARGO_TARGET_DIR", &target)
         .env("PATH", toolchain::prepend(&tools.linker_folder, std::env::var_os("PATH")));
