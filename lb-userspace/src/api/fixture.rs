@@ -49,7 +49,10 @@ pub(crate) fn view() -> View {
             pool("web", Forward::Ipip, web()),
         ],
         services: vec![service("dns", "2001:db8::/64", "53"), service("web", "192.0.2.10", "443")],
-        warnings: vec!["no neighbour answers for 10.0.0.3 on eth0: its last MAC stays in use".to_owned()],
+        warnings: vec![
+            "the last reload was refused: error: no\n\n  = help: yes\n".to_owned(),
+            "no neighbour answers for 10.0.0.3 on eth0: its last MAC stays in use".to_owned(),
+        ],
     }
 }
 

@@ -30,7 +30,7 @@ use output::{Output, Reader};
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command was understood and refused, or failed.
-    #[error("{0:#}")]
+    #[error("{}", whole(.0))]
     Refused(#[from] anyhow::Error),
     /// The command was refused, and has said why.
     #[error("refused")]
@@ -50,6 +50,15 @@ impl Failure {
             ) => 3,
         }
     }
+}
+
+/// An error and its causes in one line. Errors of the rooms say their cause themselves; it is not said twice.
+pub fn whole(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 /// Runs the command line in `arguments`, the program's name first.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, whole};
 use crate::api::client;
 use crate::api::problem::Problem;
 
@@ -52,7 +52,7 @@ impl Output {
                 kind: "urn:xlb:refused".to_owned(),
                 title: "The command is refused".to_owned(),
                 status: 0,
-                detail: format!("{error:#}"),
+                detail: whole(error),
             },
             Failure::Daemon(error) => Problem {
                 kind: "urn:xlb:unreachable".to_owned(),

@@ -174,3 +174,14 @@ fn log_events_print() {
     );
     assert_prints!("log_lost", LogEvent::Lost(12), event_text);
 }
+
+#[test]
+fn a_cause_is_said_once() {
+    let kernel = || crate::dataplane::Error::Kernel {
+        what: "opening table 0".to_owned(),
+        source: std::io::Error::from_raw_os_error(1),
+    };
+    let wrapped = anyhow::Error::new(crate::control::command::Error::Kernel(kernel()));
+    assert_eq!(super::whole(&wrapped), kernel().to_string());
+    assert_eq!(super::whole(&wrapped.context("cannot start")), format!("cannot start: {}", kernel()));
+}

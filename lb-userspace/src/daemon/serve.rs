@@ -70,7 +70,7 @@ pub async fn serve(parts: Parts, signals: Signals) -> anyhow::Result<()> {
     notify(Milestone::Stopping);
     match &outcome {
         Ok(signal) => tracing::info!(signal, "stopping; what is attached stays and forwards on"),
-        Err(error) => tracing::error!("stopping: {error:#}"),
+        Err(error) => tracing::error!("stopping: {}", crate::cli::whole(error)),
     }
     stop_front.cancel();
     let front = front.finish(PATIENCE).await;

@@ -188,7 +188,7 @@ pub fn table(owners: &Owners) -> String {
 }
 
 fn origin(backend: &BackendView) -> String {
-    if backend.runtime { "runtime" } else { "file" }.to_owned()
+    if backend.runtime { "runtime" } else { "config" }.to_owned()
 }
 
 /// `eth0 vlan 100.20 via 10.0.0.1 mac 02:00:00:00:00:01 mtu 1500`, in the words of `ip route`.

@@ -82,7 +82,7 @@ fn section(out: &mut String, title: &str, lines: &[String]) {
     }
     // Writing to a String cannot fail.
     let _ = writeln!(out, "\n{}", counted(lines.len(), title));
-    for line in lines {
-        let _ = writeln!(out, "  {}", line.trim_end().replace('\n', "\n  "));
+    for line in lines.iter().flat_map(|entry| entry.trim_end().lines()) {
+        let _ = writeln!(out, "{}", format!("  {line}").trim_end());
     }
 }
