@@ -19,6 +19,7 @@ pub mod local;
 pub mod output;
 pub mod remote;
 pub mod text;
+pub mod value;
 
 #[cfg(test)]
 mod tests;
