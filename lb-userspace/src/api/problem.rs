@@ -89,6 +89,7 @@ impl From<command::Error> for Problem {
                 | dataplane::Error::AbiMismatch { .. }
                 | dataplane::Error::Shape { .. }
                 | dataplane::Error::Missing { .. }
+                | dataplane::Error::Elsewhere { .. }
                 | dataplane::Error::NoBpffs { .. }
                 | dataplane::Error::Busy { .. },
             ) => Self::conflict(detail),

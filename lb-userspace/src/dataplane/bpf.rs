@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aya::Pod;
 use aya::maps::MapData;
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_map_type};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_map_type};
 
 use super::maps::fd_of;
 
@@ -41,6 +41,23 @@ pub fn pod<T: Pod>(bytes: &[u8]) -> T {
     assert!(bytes.len() >= size_of::<T>(), "the kernel wrote whole values");
     // SAFETY: the length was just checked, the read is unaligned, and every bit pattern is a value of a `Pod` type.
     unsafe { bytes.as_ptr().cast::<T>().read_unaligned() }
+}
+
+/// Every value of `T` in `bytes`, in order; what is left over at the end is not one.
+pub fn pods<T: Pod>(bytes: &[u8]) -> Vec<T> {
+    let count = bytes.len() / size_of::<T>();
+    let mut values = Vec::<T>::with_capacity(count);
+    // SAFETY: the vector has room for `count` values, `bytes` holds as many, the two do not overlap, and every bit pattern
+    // is a value of a `Pod` type: after the copy all `count` are initialised.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            bytes.as_ptr(),
+            values.as_mut_ptr().cast::<u8>(),
+            count * size_of::<T>(),
+        );
+        values.set_len(count);
+    }
+    values
 }
 
 /// How far a batch got before it failed.
@@ -140,6 +157,33 @@ pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr) }.map(drop)
 }
 
+/// What the kernel says of an XDP link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpLinkInfo {
+    /// The program it runs.
+    pub program_id: u32,
+    /// Where, in whatever network namespace that is; 0 when the interface is gone.
+    pub ifindex: u32,
+}
+
+/// Asks about an XDP link. aya's answer leaves out the interface.
+pub fn xdp_link_info(link: BorrowedFd<'_>) -> io::Result<XdpLinkInfo> {
+    // SAFETY: every member is made of integers, for which zero is a value.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed_attr();
+    attr.info.bpf_fd = descriptor(link);
+    attr.info.info_len = u32::try_from(size_of_val(&info)).unwrap_or_default();
+    attr.info.info = address(&raw mut info);
+    // SAFETY: `info` has room for `info_len` bytes and is not touched until the call returns.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the link is none of XDP"));
+    }
+    // SAFETY: the type was just checked, and `xdp` is the member that the kernel writes for it.
+    let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
+    Ok(XdpLinkInfo { program_id: info.prog_id, ifindex })
+}
+
 /// Most bytes of values that one batch brings.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -151,24 +195,28 @@ struct Shape {
     value: usize,
     /// One CPU's value.
     value_stride: usize,
+    /// Most entries that there can be.
+    entries: usize,
 }
 
 impl Shape {
     fn of(info: &aya::maps::MapInfo) -> io::Result<Self> {
         use aya::maps::MapType::{PerCpuArray, PerCpuHash};
         let (key, value) = (info.key_size() as usize, info.value_size() as usize);
+        let entries = info.max_entries() as usize;
         let kind = info.map_type().map_err(super::maps::io_error)?;
         if matches!(kind, PerCpuArray | PerCpuHash) {
             let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
             let stride = value.next_multiple_of(8);
-            return Ok(Self { key, value: stride * cpus, value_stride: stride });
+            return Ok(Self { key, value: stride * cpus, value_stride: stride, entries });
         }
-        Ok(Self { key, value, value_stride: value })
+        Ok(Self { key, value, value_stride: value, entries })
     }
 }
 
 fn each_raw(map: BorrowedFd<'_>, shape: Shape, mut each: impl FnMut(&[u8], &[u8])) -> io::Result<()> {
-    let mut capacity = (CHUNK_BYTES / shape.value).max(1);
+    let mut capacity = (CHUNK_BYTES / shape.value).clamp(1, shape.entries.max(1));
+    let mut seen = 0;
     // Where the next batch goes on: a key for arrays and tries, a bucket number for hashes.
     let mut position = vec![0u8; shape.key.max(8)];
     let mut next = position.clone();
@@ -202,7 +250,8 @@ fn each_raw(map: BorrowedFd<'_>, shape: Shape, mut each: impl FnMut(&[u8], &[u8]
         for (key, value) in keys.chunks_exact(shape.key).zip(values.chunks_exact(shape.value)).take(count) {
             each(key, value);
         }
-        if last {
+        seen += count;
+        if last || seen >= shape.entries {
             return Ok(());
         }
         std::mem::swap(&mut position, &mut next);

@@ -1,7 +1,7 @@
 //! Programs on interfaces: attached by a pinned `bpf_link`, found again by a later process, replaced without a gap.
 //!
-//! The pins are the only record. A link that outlived its interface is told from a living one by asking the interface:
-//! it must carry the very program that the link names.
+//! The pins are the only record. A link that outlived its interface names none; a living one's interface must carry the
+//! very program that the link names, or it is another network namespace's.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,7 +75,7 @@ pub fn attachments(pins: &PinDir, offloads: &mut Offloads) -> Result<Vec<Attachm
     for ifindex in pins.links()? {
         let name = if_indextoname(ifindex).ok().and_then(|name| name.into_string().ok());
         if let (Some(interface), Some(mode)) = (name, living(pins, ifindex)?) {
-            let program_id = pinned_program(&pins.link(ifindex))?;
+            let program_id = pinned(&pins.link(ifindex))?.program_id;
             found.push(attachment(&interface, ifindex, mode, program_id));
         } else {
             tracing::info!("interface {ifindex} is gone, and the link to it with it");
@@ -214,19 +214,30 @@ fn living(pins: &PinDir, ifindex: u32) -> Result<Option<AttachMode>, Error> {
     if !pin.exists() {
         return Ok(None);
     }
-    let program_id = pinned_program(&pin)?;
+    let at_first = pinned(&pin)?;
+    if at_first.ifindex == 0 {
+        return Ok(None);
+    }
     match rtlink::attached(ifindex) {
-        Ok(Some(OnInterface { mode, program_id: running })) if running == program_id => Ok(mode),
-        Ok(_) => Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-        Err(error) => Err(failed(format!("asking what interface {ifindex} runs"), error)),
+        Ok(Some(OnInterface { mode, program_id })) if program_id == at_first.program_id => return Ok(mode),
+        Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+            return Err(failed(format!("asking what interface {ifindex} runs"), error));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    // The interface may have gone between the two questions. Otherwise the link runs where this process cannot see it,
+    // and is not this process's to remove.
+    if pinned(&pin)?.ifindex == 0 {
+        Ok(None)
+    } else {
+        Err(Error::Elsewhere { link: pin.display().to_string() })
     }
 }
 
-fn pinned_program(pin: &Path) -> Result<u32, Error> {
-    let other = |e| failed(format!("opening {}", pin.display()), io::Error::other(e));
-    let link = FdLink::from(PinnedLink::from_pin(pin).map_err(other)?);
-    Ok(link.info().map_err(other)?.program_id())
+fn pinned(pin: &Path) -> Result<bpf::XdpLinkInfo, Error> {
+    bpf::open_pin(pin)
+        .and_then(|link| bpf::xdp_link_info(link.as_fd()))
+        .map_err(|e| failed(format!("looking at {}", pin.display()), e))
 }
 
 /// An interface that carries a program has somebody who put it there.

@@ -228,6 +228,15 @@ pub enum Error {
         /// Where the map was pinned.
         map: String,
     },
+    /// A link of the pin directory belongs to an interface that this process cannot see.
+    #[error(
+        "{link} belongs to an interface of another network namespace: run xlb there, or give this one a pin_dir of its \
+         own"
+    )]
+    Elsewhere {
+        /// Where the link is pinned.
+        link: String,
+    },
     /// Pins need a bpffs.
     #[error(
         "{pin_dir} is not on a bpffs: run `mount -t bpf bpf /sys/fs/bpf`, or name a pin_dir on one that is mounted"

@@ -16,14 +16,15 @@ use crate::table::Table;
 
 /// Swaps tables in, or takes them out (with `None`). Either all of it happens or nothing.
 pub fn publish(outer: &MapData, tables: &[(u32, Option<Arc<Table>>)]) -> Result<(), Error> {
+    let definition = loader::table_definition()?;
     let new: Vec<(u32, MapData)> = tables
         .iter()
         .filter_map(|(index, table)| Some((*index, table.as_deref()?)))
-        .map(|(index, table)| Ok((index, filled(index, table)?)))
+        .map(|(index, table)| Ok((index, filled(&definition, index, table)?)))
         .collect::<Result<_, Error>>()?;
     let taken_out = tables.iter().filter(|(_, table)| table.is_none()).map(|(index, _)| *index);
     // Holds on to the tables that go, so that they can come back.
-    let old = inner_maps(outer)?;
+    let old = inner_maps(outer, |index| tables.iter().any(|(named, _)| *named == index))?;
     let undo = |indices: &mut dyn Iterator<Item = u32>| {
         for index in indices {
             let back = match old.get(&index) {
@@ -51,10 +52,10 @@ pub fn publish(outer: &MapData, tables: &[(u32, Option<Arc<Table>>)]) -> Result<
 /// Every table that the outer map holds.
 pub fn read(outer: &MapData) -> Result<BTreeMap<u32, Arc<Table>>, Error> {
     let mut tables = BTreeMap::new();
-    for (index, inner) in inner_maps(outer)? {
+    for (index, inner) in inner_maps(outer, |_| true)? {
         let mut slots = Vec::new();
         bpf::each_value_bytes(&inner, |bytes| {
-            slots = bytes.chunks_exact(size_of::<Slot>()).map(bpf::pod::<Slot>).collect();
+            slots = bpf::pods::<Slot>(bytes);
         })
         .map_err(|e| failed(format!("reading table {index}"), e))?;
         let table = Table::from_slots(&slots).ok_or_else(|| {
@@ -65,13 +66,13 @@ pub fn read(outer: &MapData) -> Result<BTreeMap<u32, Arc<Table>>, Error> {
     Ok(tables)
 }
 
-/// The inner maps by index.
-fn inner_maps(outer: &MapData) -> Result<BTreeMap<u32, MapData>, Error> {
+/// The inner maps at the wanted indices.
+fn inner_maps(outer: &MapData, wanted: impl Fn(u32) -> bool) -> Result<BTreeMap<u32, MapData>, Error> {
     let mut ids = Vec::new();
     bpf::each_entry(outer, |index: u32, id: u32| ids.push((index, id)))
         .map_err(|e| failed("reading which tables there are".into(), e))?;
     ids.into_iter()
-        .filter(|(_, id)| *id != 0)
+        .filter(|(index, id)| *id != 0 && wanted(*index))
         .map(|(index, id)| {
             let inner =
                 MapData::from_id(id).map_err(|e| maps::failed(format!("opening table {index}"), e))?;
@@ -81,9 +82,9 @@ fn inner_maps(outer: &MapData) -> Result<BTreeMap<u32, MapData>, Error> {
 }
 
 /// A new inner map that holds `table`.
-fn filled(index: u32, table: &Table) -> Result<MapData, Error> {
+fn filled(definition: &aya_obj::Map, index: u32, table: &Table) -> Result<MapData, Error> {
     let what = || format!("filling table {index}");
-    let inner = MapData::create(loader::table_definition()?, &format!("table.{index}"), None)
+    let inner = MapData::create(definition.clone(), &format!("table.{index}"), None)
         .map_err(|e| maps::failed(what(), e))?;
     bpf::set::<[Slot; SLOTS]>(&inner, 0, &table.to_slots()).map_err(|e| failed(what(), e))?;
     Ok(inner)

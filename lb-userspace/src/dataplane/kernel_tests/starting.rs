@@ -5,6 +5,7 @@ use std::fs;
 use aya::maps::MapData;
 use aya::programs::Xdp;
 use lb_common::abi::{ABI_VERSION, Backend, State, map};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use super::lab::{XDP_TX, apply, example, in_lab, open, run, steps, veth};
 use crate::config::model::AttachMode;
@@ -114,6 +115,23 @@ fn a_map_that_vanished_under_a_running_program_is_refused() {
         fs::remove_file(lab.pins().join(map::TABLES)).unwrap();
         assert!(matches!(Kernel::open(&lab.pins()), Err(Error::Missing { .. })));
         assert_eq!(remove_all(&lab.pins()).unwrap(), ["near"]);
+    });
+}
+
+#[test]
+fn links_of_another_network_namespace_are_left_alone() {
+    in_lab(|lab| {
+        veth("near", "far");
+        let mut kernel = open(&lab.pins());
+        let attached = kernel.attach("near", AttachMode::Native).unwrap();
+        drop(kernel);
+        let here = fs::File::open("/proc/thread-self/ns/net").unwrap();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        assert!(matches!(Kernel::open(&lab.pins()), Err(Error::Elsewhere { .. })));
+        assert!(matches!(remove_all(&lab.pins()), Err(Error::Elsewhere { .. })));
+        setns(&here, CloneFlags::CLONE_NEWNET).unwrap();
+        let running = crate::dataplane::rtlink::attached(attached.ifindex).unwrap().unwrap();
+        assert_eq!(running.program_id, attached.program_id);
     });
 }
 
