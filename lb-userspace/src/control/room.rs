@@ -201,6 +201,9 @@ impl Room {
             changes: edit::sentences(old.as_ref(), &config),
             moved: moved(&undo.before.image, &self.running.image),
         };
+        for change in &applied.changes {
+            tracing::info!(generation = applied.generation, "{change}");
+        }
         self.config = Some(config);
         Ok(applied)
     }
@@ -239,6 +242,10 @@ impl Room {
             steps.push(Step::Generation(image.generation));
         }
         self.apply(&steps)?;
+        // Also where nobody asked: at a start whose file differs from what ran, or when a next hop appeared.
+        for moved in moved(&self.running.image, &image) {
+            tracing::info!("{moved}");
+        }
         let next = Running { image, members, placed: backends, warnings };
         Ok(Undo { before: std::mem::replace(&mut self.running, next), done: steps })
     }

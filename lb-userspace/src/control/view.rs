@@ -2,8 +2,10 @@
 //! channel. The API serves these very types and the command line reads them, so field names here are the words of
 //! `--json`.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use lb_common::abi::SLOTS;
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::{Algorithm, AttachMode, Forward, Name, Protocol};
@@ -196,6 +198,16 @@ pub struct Moved {
     pub moves: Vec<Move>,
 }
 
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {}: {} of {SLOTS} slots moved", self.pool, self.slots)?;
+        for (number, step) in self.moves.iter().enumerate() {
+            write!(f, "{}{step}", if number == 0 { ": " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 /// Slots that went from one backend to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Move {
@@ -205,4 +217,11 @@ pub struct Move {
     pub to: Option<Name>,
     /// How many slots.
     pub slots: u32,
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |name: &Option<Name>| name.as_ref().map_or("(no backend)".to_owned(), Name::to_string);
+        write!(f, "{} -> {} {}", name(&self.from), name(&self.to), self.slots)
+    }
 }

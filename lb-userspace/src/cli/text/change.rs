@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use lb_common::abi::SLOTS;
-
-use crate::config::model::Name;
-use crate::control::view::{Applied, Move, Moved};
+use crate::control::view::Applied;
 
 /// A sentence per change, then which slots moved, if any.
 pub fn applied(applied: &Applied) -> String {
@@ -21,7 +18,7 @@ pub fn applied(applied: &Applied) -> String {
         out.push_str("no slots moved\n");
     }
     for moved in &applied.moved {
-        let _ = writeln!(out, "{}", slots(moved));
+        let _ = writeln!(out, "{moved}");
     }
     let _ = writeln!(out, "generation {}", applied.generation);
     out
@@ -33,15 +30,4 @@ pub fn interfaces(applied: &Applied) -> String {
         [] => "nothing to change\n".to_owned(),
         changes => changes.join("\n") + "\n",
     }
-}
-
-fn slots(moved: &Moved) -> String {
-    let moves: Vec<String> = moved.moves.iter().map(one).collect();
-    let list = if moves.is_empty() { String::new() } else { format!(": {}", moves.join(", ")) };
-    format!("pool {}: {} of {SLOTS} slots moved{list}", moved.pool, moved.slots)
-}
-
-fn one(step: &Move) -> String {
-    let name = |name: &Option<Name>| name.as_ref().map_or("(no backend)".to_owned(), Name::to_string);
-    format!("{} -> {} {}", name(&step.from), name(&step.to), step.slots)
 }
