@@ -6,7 +6,7 @@ use etherparse::PacketBuilder;
 use lb_common::Reason;
 use lb_common::abi::{
     AgentKey4, AgentKey6, BackendId, Egress, SLOTS, Service, ServiceKey4, ServiceKey6, Slot, VlanTag, global,
-    key_kind, mode, program, protocol,
+    key_kind, map, mode, program, protocol,
 };
 use lb_common::agent::decapsulate;
 use lb_common::balance::balance;
@@ -15,6 +15,7 @@ use lb_common::host::{HostAgentTables, HostFrame, HostTables};
 use lb_common::tables::Settings;
 use lb_common::wire::{Be16, Be32, address4, address6};
 use xlb_tests::kernel::{INGRESS, Kernel};
+use xlb_tests::lab::{End, Links, Namespace};
 use xlb_tests::need_root;
 
 const SEED: u64 = 0x0123_4567_89ab_cdef;
@@ -27,6 +28,7 @@ const XDP_ABORTED: u32 = 0;
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
 
 #[test]
 fn programs_load_and_what_is_unused_is_not_in_them() {
@@ -147,6 +149,27 @@ fn agent_takes_off_what_the_balancer_put_on() {
             }
         }
     }
+}
+
+#[test]
+fn another_device_gets_a_redirect_if_the_devmap_has_it() {
+    need_root();
+    let runs = Namespace::new("smoke-devmap").unwrap().run(|| {
+        let links = Links::open().unwrap();
+        links.add_bridge(&End { name: "other".into(), mtu: 1500, mac: [2, 0, 0, 0, 0, 3] }).unwrap();
+        let other = links.index("other").unwrap();
+        let mut tables = tables(mode::IPIP4);
+        tables.backends.get_mut(&7).unwrap().ifindex = other;
+        let without = Kernel::balancer(global::ALL, SEED, &tables);
+        tables.devices.insert(other);
+        let with = Kernel::balancer(global::ALL, SEED, &tables);
+        let packet = &packets()[1];
+        [without, with].map(|kernel| {
+            let run = kernel.run(packet);
+            (run.action, run.reason, kernel.counter(map::BACKEND_COUNTERS, 7).packets)
+        })
+    });
+    assert_eq!(runs, [(XDP_DROP, Reason::BadTable, 0), (XDP_REDIRECT, Reason::Redirected, 1)]);
 }
 
 #[test]
