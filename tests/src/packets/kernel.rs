@@ -70,7 +70,12 @@ impl Balancer {
 
     /// Runs it over a frame.
     pub fn run(&mut self, bytes: &[u8]) -> Run {
-        let (action, out, reason) = self.program.run(bytes);
+        self.run_behind(0, bytes)
+    }
+
+    /// Runs it over a frame that so many bytes of metadata stand in front of; what comes out starts with them.
+    pub fn run_behind(&mut self, metadata: usize, bytes: &[u8]) -> Run {
+        let (action, out, reason) = self.program.run(metadata, bytes);
         let service = self.services.moved(bytes.len());
         let backend = self.backends.moved(bytes.len());
         let outcome = Outcome { reason, service, backend };
@@ -121,7 +126,7 @@ impl Agent {
 
     /// Runs it over a frame.
     pub fn run(&mut self, bytes: &[u8]) -> Run {
-        let (action, out, reason) = self.program.run(bytes);
+        let (action, out, reason) = self.program.run(0, bytes);
         Run { action, bytes: out, outcome: Outcome { reason, service: None, backend: None } }
     }
 }
@@ -140,11 +145,17 @@ impl Program {
         Self { bpf, name: name.to_owned(), reasons }
     }
 
-    fn run(&mut self, bytes: &[u8]) -> (Action, Vec<u8>, Reason) {
+    fn run(&mut self, metadata: usize, bytes: &[u8]) -> (Action, Vec<u8>, Reason) {
         let program: &Xdp = self.bpf.program(&self.name).expect("loaded").try_into().unwrap();
         let mut out = vec![0; OUTPUT_BYTES];
-        let options =
-            TestRunOptions { data_in: Some(bytes), data_out: Some(&mut out), ..TestRunOptions::default() };
+        let input = [&vec![0; metadata], bytes].concat();
+        let context = context(metadata, input.len());
+        let options = TestRunOptions {
+            data_in: Some(&input),
+            data_out: Some(&mut out),
+            ctx_in: (metadata != 0).then_some(&context),
+            ..TestRunOptions::default()
+        };
         let result = program.test_run(options).unwrap_or_else(|error| panic!("{error:?} for {bytes:02x?}"));
         out.truncate(result.data_size_out as usize);
         let action = Action::new(result.return_value).expect("a known action");
@@ -152,6 +163,16 @@ impl Program {
         let reason = moved.and_then(|number| Reason::ALL.get(number as usize).copied());
         (action, out, reason.unwrap_or_else(|| panic!("no reason was counted for {bytes:02x?}")))
     }
+}
+
+/// `struct xdp_md` of a frame with metadata: where the frame starts and ends, and nothing else.
+fn context(metadata: usize, end: usize) -> [u8; 24] {
+    let mut context = [0; 24];
+    for (at, value) in [(0, metadata), (4, end)] {
+        let value = u32::try_from(value).expect("a frame");
+        context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    context
 }
 
 /// Counters of one map, and where they stood.

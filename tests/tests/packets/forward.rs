@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use lb_common::Reason;
 use lb_common::abi::global;
+use lb_common::host::HEADROOM;
 use xlb_tests::packets::{
-    Balancer, BalancerHost, Extension, Forward, Frame, SEED, Scene, Table, Tag, Transport, forwarded,
-    internet_checksum, standard,
+    Action, Balancer, BalancerHost, Extension, Forward, Frame, Ip, Outcome, SEED, Scene, Table, Tag,
+    Transport, forwarded, internet_checksum, standard,
 };
 
 use crate::support::{add, check};
@@ -254,6 +255,69 @@ fn a_broken_packet_has_a_broken_outer_checksum() {
                 assert_eq!(run.outcome.reason, Reason::Transmitted);
                 assert_ne!(outer_sum(&run.bytes), 0, "{service}, byte {at}");
                 assert_eq!(outer_sum(&kernel.run(&frame.bytes()).bytes), 0, "{service}, unbroken");
+            }
+        }
+    }
+}
+
+/// Zero says that there is no checksum, so a computed zero is sent as all ones (RFC 768).
+#[test]
+fn a_checksum_of_zero_is_sent_as_all_ones() {
+    let scene = standard();
+    let mut table = Table::default();
+    for service in ["gue6/4", "gue6/6"] {
+        // The payload's first word is no part of the hash, and without an inner checksum it is summed.
+        let mut frame = Frame::new(scene.target(service), Transport::UdpUnchecked);
+        frame.payload[..2].fill(0);
+        let checksum = outer_checksum(&scene, service, &frame);
+        frame.payload[..2].copy_from_slice(&checksum);
+        assert_eq!(outer_checksum(&scene, service, &frame), [0xff; 2]);
+        add(&mut table, &scene, &format!("{service}: summed"), service, &frame);
+
+        // An inner checksum that is all ones.
+        let mut frame = Frame::udp(scene.target(service));
+        frame.payload[..2].fill(0);
+        let at = frame.transport_at() + 6;
+        let checksum: [u8; 2] = frame.bytes()[at..at + 2].try_into().expect("two bytes");
+        frame.payload[..2].copy_from_slice(&checksum);
+        assert_eq!(frame.bytes()[at..at + 2], [0xff; 2]);
+        add(&mut table, &scene, &format!("{service}: inner all ones"), service, &frame);
+    }
+    // Neither is the flow label a part of the hash.
+    let mut frame = Frame::tcp(scene.target("gue6/6"));
+    let label = |low: [u8; 2]| Ip::V6 { label: u16::from_be_bytes(low).into(), extensions: vec![] };
+    frame.ip = label([0; 2]);
+    frame.ip = label(outer_checksum(&scene, "gue6/6", &frame));
+    assert_eq!(outer_checksum(&scene, "gue6/6", &frame), [0xff; 2]);
+    add(&mut table, &scene, "derived", "gue6/6", &frame);
+    check(&scene, &table);
+}
+
+/// The checksum of the outer UDP header over IPv6 that is expected around a frame.
+fn outer_checksum(scene: &Scene, service: &str, frame: &Frame) -> [u8; 2] {
+    let bytes = forwarded(scene, service, frame).bytes.expect("forwarded");
+    [bytes[14 + 40 + 6], bytes[14 + 40 + 7]]
+}
+
+/// Metadata in front of the frame takes the room that outer headers need.
+#[test]
+fn without_headroom_a_frame_is_dropped() {
+    let scene = standard();
+    let mut kernel = Balancer::standard();
+    for (service, needed) in
+        [("ipip4/4", 20), ("ipip6/4", 40), ("gue6/6", 52), ("l2-one-tag/4", 4), ("ipip4-one-tag/6", 24)]
+    {
+        let frame = Frame::tcp(scene.target(service));
+        let expect = forwarded(&scene, service, &frame);
+        for left in [needed - 4, needed] {
+            let run = kernel.run_behind(HEADROOM - left, &frame.bytes());
+            if left < needed {
+                assert_eq!(run.action, Action::Drop, "{service} with {left} bytes left");
+                let outcome = Outcome { reason: Reason::NoHeadroom, backend: None, ..expect.outcome };
+                assert_eq!(run.outcome, outcome, "{service} with {left} bytes left");
+            } else {
+                assert_eq!(run.action, expect.action, "{service} with {left} bytes left");
+                assert_eq!(run.outcome, expect.outcome, "{service} with {left} bytes left");
             }
         }
     }
