@@ -1,5 +1,6 @@
 //! The balancer's decision code, run here.
 
+use lb_common::abi::Egress;
 use lb_common::balance::balance;
 use lb_common::host::{HostFrame, HostTables};
 use lb_common::tables::Settings;
@@ -21,6 +22,11 @@ impl BalancerHost {
     /// A balancer with these tables, specialised as `features` says.
     pub fn new(tables: HostTables, features: u32, seed: u64) -> Self {
         Self { tables, settings: Settings { features, seed, ifindex: INGRESS } }
+    }
+
+    /// Writes another entry for a backend.
+    pub fn set_backend(&mut self, id: u32, egress: Egress) {
+        self.tables.backends.insert(id, egress);
     }
 
     /// Runs it over a frame.

@@ -41,12 +41,18 @@ pub struct Run {
 }
 
 /// The balancer in the kernel.
-#[derive(Debug)]
 pub struct Balancer {
     program: Program,
     services: Counters,
     backends: Counters,
+    entries: Array<MapData, Backend>,
     _interface: Option<File>,
+}
+
+impl std::fmt::Debug for Balancer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Balancer").field(&self.program).finish()
+    }
 }
 
 impl Balancer {
@@ -82,6 +88,16 @@ impl Balancer {
         Run { action, bytes: out, outcome }
     }
 
+    /// Writes another entry for a backend that it was loaded with.
+    pub fn set_backend(&mut self, id: u32, egress: &Egress) {
+        self.entries.set(id, entry(id, egress), 0).unwrap();
+    }
+
+    /// Instructions of the program as the verifier left it.
+    pub fn instructions(&self) -> u32 {
+        self.program.instructions()
+    }
+
     fn load_program(name: &str, tables: &HostTables, features: u32, seed: u64) -> Self {
         let mut loader = EbpfLoader::new();
         loader.override_global(global::FEATURES, &features, true);
@@ -89,11 +105,11 @@ impl Balancer {
         let mut bpf = load(&mut loader, name);
         fill_services(&mut bpf, tables);
         fill_tables(&mut bpf, tables);
-        fill_backends(&mut bpf, tables);
+        let entries = fill_backends(&mut bpf, tables);
         let interface = fill_devices(&mut bpf, tables);
         let services = Counters::take(&mut bpf, map::SERVICE_COUNTERS, service_ids(tables));
         let backends = Counters::take(&mut bpf, map::BACKEND_COUNTERS, tables.backends.keys().copied());
-        Self { program: Program::new(bpf, name), services, backends, _interface: interface }
+        Self { program: Program::new(bpf, name), services, backends, entries, _interface: interface }
     }
 }
 
@@ -143,6 +159,11 @@ impl Program {
     fn new(mut bpf: Ebpf, name: &str) -> Self {
         let reasons = Counters::take(&mut bpf, map::REASONS, 0..lb_common::reason::REASONS);
         Self { bpf, name: name.to_owned(), reasons }
+    }
+
+    fn instructions(&self) -> u32 {
+        let program: &Xdp = self.bpf.program(&self.name).expect("loaded").try_into().unwrap();
+        program.info().unwrap().size_translated().expect("root is told") / 8
     }
 
     fn run(&mut self, metadata: usize, bytes: &[u8]) -> (Action, Vec<u8>, Reason) {
@@ -288,15 +309,20 @@ fn fill_tables(bpf: &mut Ebpf, tables: &HostTables) {
     }
 }
 
-fn fill_backends(bpf: &mut Ebpf, tables: &HostTables) {
+fn fill_backends(bpf: &mut Ebpf, tables: &HostTables) -> Array<MapData, Backend> {
     let mut backends: Array<_, Backend> = typed(bpf, map::BACKENDS);
     for (id, egress) in &tables.backends {
-        // The other copy is what nobody may look at.
-        let stale = Egress { mode: abi::mode::L2, mtu: u16::MAX, ifindex: 1, ..Egress::default() };
-        let live = id % 2;
-        let copies = if live == 0 { [*egress, stale] } else { [stale, *egress] };
-        backends.set(*id, Backend { live, epoch: 1, copies }, 0).unwrap();
+        backends.set(*id, entry(*id, egress), 0).unwrap();
     }
+    backends
+}
+
+/// An entry whose other copy is what nobody may look at.
+fn entry(id: u32, egress: &Egress) -> Backend {
+    let stale = Egress { mode: abi::mode::L2, mtu: u16::MAX, ifindex: 1, ..Egress::default() };
+    let live = id % 2;
+    let copies = if live == 0 { [*egress, stale] } else { [stale, *egress] };
+    Backend { live, epoch: 1, copies }
 }
 
 /// Points the devmap's entries at a veth in a namespace of its own, which lives as long as the file.

@@ -134,9 +134,25 @@ fn add_spread(scene: &mut Scene) {
 /// Services that overlap, each with a pool that tells them apart.
 fn add_overlapping(scene: &mut Scene) {
     let key = HashKey::FiveTuple;
-    for (family, address, prefix, inside, outside) in [
-        ("4", "192.0.2.200", "192.0.2.192/28", "192.0.2.208/30", "192.0.2.208/28"),
-        ("6", "2001:db8:7::200", "2001:db8:7::/48", "2001:db8:8:0:40::/75", "2001:db8:8::/49"),
+    for (family, address, next, prefix, inside, outside, corner) in [
+        (
+            "4",
+            "192.0.2.200",
+            "192.0.2.201",
+            "192.0.2.192/28",
+            "192.0.2.208/30",
+            "192.0.2.208/28",
+            "192.0.2.220/30",
+        ),
+        (
+            "6",
+            "2001:db8:7::200",
+            "2001:db8:7::201",
+            "2001:db8:7::/48",
+            "2001:db8:8:0:40::/75",
+            "2001:db8:8::/49",
+            "2001:db8:8:0:80::/75",
+        ),
     ] {
         let address: IpAddr = address.parse().expect("an address");
         let prefix = prefix.parse().expect("a prefix");
@@ -148,6 +164,7 @@ fn add_overlapping(scene: &mut Scene) {
         add("any-port", Match::AnyPort(address, tcp), "ipip6");
         add("prefix", Match::Prefix(prefix, tcp, 80), "gue4");
         add("prefix-any-port", Match::PrefixAnyPort(prefix, tcp), "l2");
+        add("any-port-in-prefix", Match::AnyPort(next.parse().expect("an address"), tcp), "drawn6");
         add("range", Match::Range(address, Protocol::Udp, 1000, 1010), "drawn4");
         add("longer", Match::Prefix(inside.parse().expect("a prefix"), tcp, 80), "ipip4");
         add("shorter", Match::Prefix(outside.parse().expect("a prefix"), tcp, 80), "ipip6");

@@ -162,6 +162,13 @@ fn fragments_of_services_are_dropped() {
             }
         }
     }
+    for bit in 0..13 {
+        let last = Frame::udp(scene.target("ipip4/4")).fragment(1 << bit, false);
+        table.drops(format!("IPv4 offset bit {bit}"), Reason::Fragment, &scene, "ipip4/4", last.bytes());
+        let header = Extension::Fragment { offset: 1 << bit, more: false };
+        let last = Frame::udp(scene.target("ipip4/6")).extension(header);
+        table.drops(format!("IPv6 offset bit {bit}"), Reason::Fragment, &scene, "ipip4/6", last.bytes());
+    }
     let away4 = Frame::tcp("192.0.2.9:80".parse().unwrap());
     table.passes("first to no service", Reason::NotService, away4.clone().fragment(0, true).bytes());
     table.passes("last to no service", Reason::NotService, away4.fragment(9, false).bytes());

@@ -2,6 +2,8 @@
 //!
 //! `PROPTEST_CASES` asks for another number of cases. A case that fails is to become a fixture with a name.
 
+use std::cell::RefCell;
+
 use lb_common::abi::global;
 use lb_common::{Reason, Verdict};
 use proptest::prelude::{Strategy, any};
@@ -11,7 +13,7 @@ use proptest::{prop_assert, prop_assert_eq};
 use xlb_tests::packets::{Action, Agent, AgentHost, Balancer, BalancerHost, Run, SEED, Tunnel, standard};
 
 use crate::agent::{GUE_PORT, tables};
-use crate::strategy::{frame, mutations, stranger};
+use crate::strategy::{egress, frame, frame_to, mutations, stranger};
 
 /// Cases of each property, where nobody asks for another number.
 const CASES: u32 = 3_000;
@@ -49,8 +51,8 @@ fn the_balancer_decides_in_the_kernel_as_on_the_host() {
     let host = BalancerHost::new(scene.tables(), global::ALL, SEED);
     let mut seen = [0_u32; Reason::ALL.len()];
     let inputs = (frame(&scene), mutations()).prop_map(|(frame, mutations)| mutations.apply(frame.bytes()));
-    let counted = std::cell::RefCell::new(&mut seen);
-    let kernel = std::cell::RefCell::new(&mut *kernel);
+    let counted = RefCell::new(&mut seen);
+    let kernel = RefCell::new(&mut *kernel);
     runner()
         .run(&inputs, |bytes| {
             let run = kernel.borrow_mut().run(&bytes);
@@ -78,12 +80,33 @@ fn the_balancer_decides_in_the_kernel_as_on_the_host() {
     }
 }
 
+/// Whatever stands in a backend's entry, be it nonsense.
+#[test]
+fn any_backend_entry_is_read_in_the_kernel_as_on_the_host() {
+    let scene = standard();
+    let tables = scene.tables();
+    let kernel = RefCell::new(Balancer::load(&tables, global::ALL, SEED));
+    let host = RefCell::new(BalancerHost::new(tables, global::ALL, SEED));
+    let backend = scene.backends["ipip4"].id;
+    let inputs = (egress(), frame_to(&scene, &["ipip4/4", "ipip4/6"]), mutations());
+    runner()
+        .run(&inputs, |(egress, frame, mutations)| {
+            let bytes = mutations.apply(frame.bytes());
+            kernel.borrow_mut().set_backend(backend, &egress);
+            host.borrow_mut().set_backend(backend, egress);
+            let run = kernel.borrow_mut().run(&bytes);
+            alike(&run, &host.borrow().run(&bytes))?;
+            untouched(&run, &bytes)
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
 #[test]
 fn the_agent_decides_in_the_kernel_as_on_the_host() {
     let scene = standard();
-    let kernel = std::cell::RefCell::new(Agent::load(&tables(), GUE_PORT));
+    let kernel = RefCell::new(Agent::load(&tables(), GUE_PORT));
     let host = AgentHost::new(tables(), GUE_PORT);
-    let seen = std::cell::RefCell::new([0_u32; Reason::ALL.len()]);
+    let seen = RefCell::new([0_u32; Reason::ALL.len()]);
     let four =
         |own: u8| Tunnel::gue("198.51.100.9:50000".parse().unwrap(), ([10, 0, 0, own], GUE_PORT).into());
     let six = Tunnel::gue(
@@ -134,8 +157,8 @@ fn the_agent_decides_in_the_kernel_as_on_the_host() {
 fn strangers_pass_unmodified() {
     let scene = standard();
     let mut balancer = Balancer::standard();
-    let balancer = std::cell::RefCell::new(&mut *balancer);
-    let agent = std::cell::RefCell::new(Agent::load(&tables(), GUE_PORT));
+    let balancer = RefCell::new(&mut *balancer);
+    let agent = RefCell::new(Agent::load(&tables(), GUE_PORT));
     runner()
         .run(&stranger(&scene), |bytes| {
             for run in [balancer.borrow_mut().run(&bytes), agent.borrow_mut().run(&bytes)] {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use lb_common::Reason;
 use lb_common::abi::global;
+use lb_common::host::HostTables;
 use xlb_tests::packets::{Balancer, BalancerHost, Extension, Frame, SEED, Scene, Table, Transport, standard};
 
 use crate::support::{add, check};
@@ -21,6 +22,8 @@ fn the_narrowest_service_wins() {
         ("any-port/4", "192.0.2.200:81"),
         ("any-port/4", "192.0.2.200:0"),
         ("any-port/4", "192.0.2.200:65535"),
+        ("any-port-in-prefix/4", "192.0.2.201:80"),
+        ("any-port-in-prefix/4", "192.0.2.201:81"),
         ("prefix/4", "192.0.2.192:80"),
         ("prefix/4", "192.0.2.207:80"),
         ("prefix-any-port/4", "192.0.2.192:81"),
@@ -28,16 +31,22 @@ fn the_narrowest_service_wins() {
         ("longer/4", "192.0.2.208:80"),
         ("longer/4", "192.0.2.211:80"),
         ("shorter/4", "192.0.2.212:80"),
+        ("shorter/4", "192.0.2.220:80"),
         ("shorter/4", "192.0.2.223:80"),
+        ("corner-any-port/4", "192.0.2.220:81"),
+        ("corner-any-port/4", "192.0.2.223:81"),
         ("exact/6", "[2001:db8:7::200]:80"),
         ("any-port/6", "[2001:db8:7::200]:79"),
-        ("prefix/6", "[2001:db8:7::201]:80"),
+        ("any-port-in-prefix/6", "[2001:db8:7::201]:80"),
+        ("prefix/6", "[2001:db8:7::202]:80"),
         ("prefix/6", "[2001:db8:7:ffff:ffff:ffff:ffff:ffff]:80"),
         ("prefix-any-port/6", "[2001:db8:7::]:8080"),
         ("longer/6", "[2001:db8:8:0:40::]:80"),
         ("longer/6", "[2001:db8:8:0:5f:ffff:ffff:ffff]:80"),
         ("shorter/6", "[2001:db8:8:0:60::]:80"),
         ("shorter/6", "[2001:db8:8:7fff::]:80"),
+        ("shorter/6", "[2001:db8:8:0:80::]:80"),
+        ("corner-any-port/6", "[2001:db8:8:0:80::]:81"),
     ] {
         add(&mut table, &scene, &format!("TCP {to} is {service}"), service, &Frame::tcp(at(to)));
     }
@@ -258,4 +267,21 @@ fn fields_that_are_not_compiled_in_are_not_written() {
         }
     }
     table.check("kernel without tags and drawn sources", |bytes| kernel.run(bytes));
+}
+
+#[test]
+fn what_is_unused_is_not_in_the_program() {
+    let tables = HostTables::default();
+    let length = |what: &str, features: u32| {
+        let length = Balancer::load(&tables, features, SEED).instructions();
+        println!("{what}: {length} instructions");
+        length
+    };
+    let all = length("all", global::ALL);
+    let ipip4 = length("IPv4 over IPIP", global::IPV4 | global::IPIP | global::OUTER4);
+    let gue6 = length("both over GUE", global::IPV4 | global::IPV6 | global::GUE | global::OUTER6);
+    let none = length("nothing", 0);
+    assert!(ipip4 * 5 < all * 2, "IPv4 over IPIP alone is far shorter than all");
+    assert!(gue6 < all, "GUE alone is shorter than all");
+    assert!(none < 150, "nothing configured, nothing compiled in");
 }

@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use lb_common::abi::{Egress, VlanTag};
+use lb_common::wire::{Be16, address6};
 use proptest::collection::vec;
+use proptest::option::of;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 
-use xlb_tests::packets::{Extension, Frame, Scene, Tag, Transport};
+use xlb_tests::packets::{Extension, Frame, OTHER_INTERFACE, Scene, Tag, Transport};
 
 /// Shortest frame that `BPF_PROG_TEST_RUN` takes.
 pub const SHORTEST: usize = 14;
@@ -19,6 +22,47 @@ pub fn frame(scene: &Scene) -> impl Strategy<Value = Frame> + use<> {
         1 => (select(targets), any::<u16>()).prop_map(|(target, port)| SocketAddr::new(target.ip(), port)),
         1 => address(),
     ];
+    shaped(destination)
+}
+
+/// A well-formed frame to one of these services.
+pub fn frame_to(scene: &Scene, services: &[&str]) -> impl Strategy<Value = Frame> + use<> {
+    shaped(select(services.iter().map(|name| scene.target(name)).collect::<Vec<_>>()))
+}
+
+/// A backend's entry: what userspace would write, and what it never would.
+pub fn egress() -> impl Strategy<Value = Egress> {
+    let way = (select(vec![1_u32, 1, OTHER_INTERFACE, 88, 0]), 0_u8..=8, 0_u8..=3, 0_u8..=255);
+    let limits =
+        (prop_oneof![1 => 0_u8..=32, 1 => any::<u8>()], select(vec![1500_u16, 1500, 9000, 65_535, 100, 0]));
+    let macs = (any::<[u8; 6]>(), any::<[u8; 6]>(), any::<[u16; 4]>(), any::<u16>());
+    let addresses = (any::<[u8; 16]>(), any::<[u8; 16]>(), of(0_u32..1 << 20));
+    (way, limits, macs, addresses).prop_map(
+        |(way, (source_bits, mtu), macs, (source, destination, wrong))| {
+            let ((ifindex, mode, tag_count, flags), (destination_mac, source_mac, tags, port)) = (way, macs);
+            let [a, b, c, d] = tags.map(Be16::new);
+            let mut egress = Egress {
+                ifindex,
+                mode,
+                tag_count,
+                flags,
+                source_bits,
+                mtu,
+                gue_port: Be16::new(port),
+                destination_mac,
+                source_mac,
+                tags: [VlanTag { tpid: a, tci: b }, VlanTag { tpid: c, tci: d }],
+                outer_source: address6(source),
+                outer_destination: address6(destination),
+                checksum: 0,
+            };
+            egress.checksum = wrong.unwrap_or_else(|| egress.outer4_sum());
+            egress
+        },
+    )
+}
+
+fn shaped(destination: impl Strategy<Value = SocketAddr>) -> impl Strategy<Value = Frame> {
     let shape = (destination, transport(), tags(), payload());
     let header = (any::<u8>(), hops(), any::<u16>(), any::<u32>(), 0_usize..64);
     let rest = (vec(extension(), 0..10), select(vec![0_usize, 4, 8, 40]), fragment());
