@@ -168,6 +168,7 @@ fn add_overlapping(scene: &mut Scene) {
         add("range", Match::Range(address, Protocol::Udp, 1000, 1010), "drawn4");
         add("longer", Match::Prefix(inside.parse().expect("a prefix"), tcp, 80), "ipip4");
         add("shorter", Match::Prefix(outside.parse().expect("a prefix"), tcp, 80), "ipip6");
+        add("corner-any-port", Match::PrefixAnyPort(corner.parse().expect("a prefix"), tcp), "gue6");
         add(
             "shorter-any-port",
             Match::PrefixAnyPort(outside.parse().expect("a prefix"), Protocol::Udp),
