@@ -93,11 +93,6 @@ impl Balancer {
         self.entries.set(id, entry(id, egress), 0).unwrap();
     }
 
-    /// Instructions of the program as the verifier left it.
-    pub fn instructions(&self) -> u32 {
-        self.program.instructions()
-    }
-
     fn load_program(name: &str, tables: &HostTables, features: u32, seed: u64) -> Self {
         let mut loader = EbpfLoader::new();
         loader.override_global(global::FEATURES, &features, true);
@@ -159,11 +154,6 @@ impl Program {
     fn new(mut bpf: Ebpf, name: &str) -> Self {
         let reasons = Counters::take(&mut bpf, map::REASONS, 0..lb_common::reason::REASONS);
         Self { bpf, name: name.to_owned(), reasons }
-    }
-
-    fn instructions(&self) -> u32 {
-        let program: &Xdp = self.bpf.program(&self.name).expect("loaded").try_into().unwrap();
-        program.info().unwrap().size_translated().expect("root is told") / 8
     }
 
     fn run(&mut self, metadata: usize, bytes: &[u8]) -> (Action, Vec<u8>, Reason) {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use lb_common::Reason;
 use lb_common::abi::global;
-use lb_common::host::HostTables;
 use xlb_tests::packets::{Balancer, BalancerHost, Extension, Frame, SEED, Scene, Table, Transport, standard};
 
 use crate::support::{add, check};
@@ -267,21 +266,4 @@ fn fields_that_are_not_compiled_in_are_not_written() {
         }
     }
     table.check("kernel without tags and drawn sources", |bytes| kernel.run(bytes));
-}
-
-#[test]
-fn what_is_unused_is_not_in_the_program() {
-    let tables = HostTables::default();
-    let length = |what: &str, features: u32| {
-        let length = Balancer::load(&tables, features, SEED).instructions();
-        println!("{what}: {length} instructions");
-        length
-    };
-    let all = length("all", global::ALL);
-    let ipip4 = length("IPv4 over IPIP", global::IPV4 | global::IPIP | global::OUTER4);
-    let gue6 = length("both over GUE", global::IPV4 | global::IPV6 | global::GUE | global::OUTER6);
-    let none = length("nothing", 0);
-    assert!(ipip4 * 5 < all * 2, "IPv4 over IPIP alone is far shorter than all");
-    assert!(gue6 < all, "GUE alone is shorter than all");
-    assert!(none < 150, "nothing configured, nothing compiled in");
 }
