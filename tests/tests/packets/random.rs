@@ -1,6 +1,6 @@
 //! Random and mutated frames: the kernel and the host decide alike, and what is none of ours passes.
 //!
-//! `PROPTEST_CASES` asks for another number of cases. A case that fails is to become a fixture with a name.
+//! `PROPTEST_CASES` asks for more cases than the usual number. A case that fails is to become a fixture with a name.
 
 use std::cell::RefCell;
 
@@ -15,14 +15,13 @@ use xlb_tests::packets::{Action, Agent, AgentHost, Balancer, BalancerHost, Run, 
 use crate::agent::{GUE_PORT, tables};
 use crate::strategy::{egress, frame, frame_to, mutations, stranger};
 
-/// Cases of each property, where nobody asks for another number.
+/// Cases of each property, where nobody asks for more.
 const CASES: u32 = 3_000;
 
 fn runner() -> TestRunner {
-    let mut config = Config { failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
-    }
+    let asked = Config::default().cases;
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.max(CASES) } else { CASES };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     TestRunner::new(config)
 }
 
