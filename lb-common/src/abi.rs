@@ -9,6 +9,14 @@
     reason = "explicit padding must be written by whoever makes the value"
 )]
 
+pub mod egress_flag;
+pub mod global;
+pub mod key_kind;
+pub mod map;
+pub mod mode;
+pub mod program;
+pub mod protocol;
+
 use crate::wire::{Address, Be16, Be32};
 
 /// Version of every layout in this module.
@@ -32,140 +40,6 @@ pub const MAX_INTERFACES: u32 = 256;
 pub const MAX_AGENT_PREFIXES: u32 = 256;
 /// Addresses of a host that its agent takes tunnelled packets on.
 pub const MAX_AGENT_ADDRESSES: u32 = 256;
-
-/// Names of the maps, as they stand in the object file and under the pin directory.
-pub mod map {
-    /// `HASH<ServiceKey4, Service>`: exact and any-port services, and address markers.
-    pub const SERVICES4: &str = "SERVICES4";
-    /// `HASH<ServiceKey6, Service>`.
-    pub const SERVICES6: &str = "SERVICES6";
-    /// `LPM_TRIE<PrefixKey4, Service>`: services on a prefix of addresses.
-    pub const PREFIXES4: &str = "PREFIXES4";
-    /// `LPM_TRIE<PrefixKey6, Service>`.
-    pub const PREFIXES6: &str = "PREFIXES6";
-    /// `ARRAY_OF_MAPS<ARRAY<[Slot; SLOTS], 1>>`, indexed by [`super::Service::table`].
-    pub const TABLES: &str = "TABLES";
-    /// `ARRAY<Backend>`, indexed by [`super::BackendId`].
-    pub const BACKENDS: &str = "BACKENDS";
-    /// `DEVMAP_HASH<u32, u32>`: ifindex to itself.
-    pub const DEVICES: &str = "DEVICES";
-    /// `PERCPU_ARRAY<Counter>`, indexed by [`super::Service::id`].
-    pub const SERVICE_COUNTERS: &str = "SERVICE_COUNTERS";
-    /// `PERCPU_ARRAY<Counter>`, indexed by [`super::BackendId`].
-    pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
-    /// `PERCPU_ARRAY<Counter>`, indexed by [`crate::Reason`].
-    pub const REASONS: &str = "REASONS";
-    /// `ARRAY<State, 1>`: what the daemon must know about the maps before it adopts them.
-    pub const STATE: &str = "STATE";
-    /// `ARRAY<BackendRecord>`, indexed by [`super::BackendId`]: who owns which id.
-    pub const BACKEND_RECORDS: &str = "BACKEND_RECORDS";
-    /// `ARRAY<PoolRecord>`, indexed by [`super::Service::table`].
-    pub const POOL_RECORDS: &str = "POOL_RECORDS";
-    /// `ARRAY<ServiceRecord>`, indexed by [`super::Service::id`].
-    pub const SERVICE_RECORDS: &str = "SERVICE_RECORDS";
-    /// `LPM_TRIE<AgentKey4, u32>`: outer sources the agent accepts.
-    pub const AGENT_SOURCES4: &str = "AGENT_SOURCES4";
-    /// `LPM_TRIE<AgentKey6, u32>`.
-    pub const AGENT_SOURCES6: &str = "AGENT_SOURCES6";
-    /// `HASH<Address, u32>`: this host's addresses, which outer packets must be addressed to (IPv4 in word 0; the
-    /// value is the family, 4 or 6).
-    pub const AGENT_ADDRESSES: &str = "AGENT_ADDRESSES";
-}
-
-/// Names of the programs in the object file.
-pub mod program {
-    /// The balancer.
-    pub const BALANCER: &str = "balancer";
-    /// The balancer with a log line per decision (`xlb log-packets`).
-    pub const BALANCER_LOG: &str = "balancer_log";
-    /// The agent on a backend.
-    pub const AGENT: &str = "agent";
-    /// `XDP_PASS` and nothing else: the far end of a veth needs a program for `XDP_TX` to deliver.
-    pub const PASS: &str = "pass";
-}
-
-/// Names and bits of the read-only globals, set before load. What a configuration does not use is a cleared bit, and
-/// the verifier removes the code behind it.
-///
-/// In the object they must not start as zero, unless nothing else is a constant zero of that type: LLVM makes equal
-/// constants one, and setting the global would then set a promoted `&0` elsewhere too (seen: a lookup by `&0` that
-/// failed because `FEATURES` was its key).
-pub mod global {
-    /// `u64`: the key of the flow hash, equal on every balancer.
-    pub const SEED: &str = "SEED";
-    /// `u32`: the bits below.
-    pub const FEATURES: &str = "FEATURES";
-    /// `u32`: with [`super::program::BALANCER_LOG`], the service id whose packets are logged; `u32::MAX` for all.
-    pub const LOG_SERVICE: &str = "LOG_SERVICE";
-    /// `u32`: most log lines per second and CPU.
-    pub const LOG_RATE: &str = "LOG_RATE";
-    /// `u16`: the UDP port on which the agent takes GUE, host order.
-    pub const AGENT_GUE_PORT: &str = "AGENT_GUE_PORT";
-
-    /// There are services on IPv4 addresses.
-    pub const IPV4: u32 = 1 << 0;
-    /// There are services on IPv6 addresses.
-    pub const IPV6: u32 = 1 << 1;
-    /// There are any-port services.
-    pub const ANY_PORT: u32 = 1 << 2;
-    /// There are services on a prefix.
-    pub const PREFIX: u32 = 1 << 3;
-    /// There are services on a prefix with any port.
-    pub const PREFIX_ANY_PORT: u32 = 1 << 4;
-    /// A pool forwards with IPIP.
-    pub const IPIP: u32 = 1 << 5;
-    /// A pool forwards with GUE.
-    pub const GUE: u32 = 1 << 6;
-    /// A pool forwards by MAC rewrite.
-    pub const L2: u32 = 1 << 7;
-    /// A backend is this host.
-    pub const LOCAL: u32 = 1 << 8;
-    /// A backend's outer header is IPv4.
-    pub const OUTER4: u32 = 1 << 9;
-    /// A backend's outer header is IPv6.
-    pub const OUTER6: u32 = 1 << 10;
-    /// A backend may be behind another interface than the packet came in by.
-    pub const REDIRECT: u32 = 1 << 11;
-    /// A backend entry writes VLAN tags.
-    pub const EGRESS_VLAN: u32 = 1 << 12;
-    /// An outer source is drawn from a prefix.
-    pub const DRAWN_SOURCE: u32 = 1 << 13;
-    /// Every bit above: nothing is compiled out.
-    pub const ALL: u32 = (1 << 14) - 1;
-}
-
-/// IANA protocol numbers that the packet path compares with.
-pub mod protocol {
-    /// IPv6 hop-by-hop options (RFC 8200, 4.3).
-    pub const HOP_BY_HOP: u8 = 0;
-    /// ICMP for IPv4.
-    pub const ICMP: u8 = 1;
-    /// IPv4 in IP (RFC 2003).
-    pub const IPV4: u8 = 4;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// IPv6 in IP (RFC 2473, RFC 4213).
-    pub const IPV6: u8 = 41;
-    /// IPv6 routing header.
-    pub const ROUTING: u8 = 43;
-    /// IPv6 fragment header.
-    pub const FRAGMENT: u8 = 44;
-    /// ICMP for IPv6.
-    pub const ICMPV6: u8 = 58;
-    /// IPv6 destination options.
-    pub const DESTINATION_OPTIONS: u8 = 60;
-}
-
-/// What an entry of a service map is for ([`ServiceKey4::kind`]).
-pub mod key_kind {
-    /// A service on one port, or, with port 0, on every port.
-    pub const SERVICE: u8 = 0;
-    /// "Some service of this protocol has this address": tells later fragments, which carry no port, from traffic
-    /// that is none of ours. The port is 0; of the value only [`super::Service::id`] is meaningful (any one of them).
-    pub const ADDRESS: u8 = 1;
-}
 
 /// Key of [`map::SERVICES4`].
 #[repr(C)]
@@ -313,30 +187,6 @@ impl core::fmt::Debug for Slot {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}/{}", self.current(), self.previous())
     }
-}
-
-/// How a packet reaches a backend ([`Egress::mode`]): the pool's forward mode and the family of the outer header.
-pub mod mode {
-    /// No usable backend: [`crate::Reason::NoBackend`].
-    pub const NONE: u8 = 0;
-    /// IPIP with an outer IPv4 header (RFC 2003, RFC 4213).
-    pub const IPIP4: u8 = 1;
-    /// IPIP with an outer IPv6 header (RFC 2473).
-    pub const IPIP6: u8 = 2;
-    /// GUE variant 0, no private data, in UDP over IPv4 (draft-ietf-intarea-gue).
-    pub const GUE4: u8 = 3;
-    /// GUE in UDP over IPv6.
-    pub const GUE6: u8 = 4;
-    /// The packet as it is, to the backend's MAC address.
-    pub const L2: u8 = 5;
-    /// This host is the backend: the packet as it is, to the local stack.
-    pub const LOCAL: u8 = 6;
-}
-
-/// Bits of [`Egress::flags`].
-pub mod egress_flag {
-    /// GUE over IPv6: where the inner packet has no checksum to derive the outer one from, send zero (RFC 6935).
-    pub const ZERO_CHECKSUM: u8 = 1 << 0;
 }
 
 /// A VLAN tag as it is written.

@@ -79,7 +79,7 @@ impl core::fmt::Debug for Be32 {
 
 /// An address in wire order, one shape for both families: IPv4 stands in word 0 and the rest is zero.
 ///
-/// Which family it is follows from where it stands (the map, the [`crate::abi::Mode`]), never from its value.
+/// Which family it is follows from where it stands (the map, the [`crate::abi::mode`]), never from its value.
 pub type Address = [Be32; 4];
 
 /// An IPv4 address in the shape of [`Address`].
