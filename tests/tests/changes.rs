@@ -108,22 +108,39 @@ fn a_backend_of_weight_0_gets_no_new_flows() {
 #[case::generic(AttachMode::Generic)]
 fn a_killed_daemon_and_its_successor_fail_no_request(#[case] mode: AttachMode) {
     let mut stage = stage(mode, Forward::Ipip);
+    // A history, so that what is adopted differs from what would be made from nothing.
+    let config = std::fs::read_to_string(stage.daemon.config()).unwrap();
+    stage.daemon.write_config(&config.replace(".101\" }", ".101\", weight = 2 }")).unwrap();
+    stage.daemon.cli(&stage.lab, &["reload"]).unwrap().unwrap();
     let (table, before) = (owners(&stage), stage.daemon.view(&stage.lab).unwrap());
+    assert!(before.generation > 1, "{before:#?}");
     let transfers = transfers(&stage, 2);
+    let lost_syns = stage.lab.client.tcp_counter("TCPSynRetrans").unwrap();
     let load = Load::start(&stage.lab.client, &Family::ALL.map(|family| family.target(80)), 8).unwrap();
     assert!(load.wait_for(100, WITHIN));
+    let mut counted = transmitted(&stage);
     for _ in 0..2 {
         stage.daemon.process().kill().unwrap();
         assert!(load.wait_for(200, WITHIN), "traffic stops without a daemon");
         stage.replace_dead_daemon().unwrap();
         assert!(load.wait_for(200, WITHIN), "traffic stops after a restart");
+        let now = transmitted(&stage);
+        assert!(now > counted + 400, "counters went from {counted} to {now}");
+        counted = now;
     }
     let (tally, ends) = (load.stop(), transfers.finish());
     assert!(tally.failures.is_empty(), "{} of {} failed: {tally:?}", tally.failures.len(), tally.answered());
     assert!(ends.iter().all(Transfer::complete), "{ends:#?}");
+    // A request survives a gap by asking again: there must have been none.
+    let lost_syns = stage.lab.client.tcp_counter("TCPSynRetrans").unwrap() - lost_syns;
+    assert_eq!(lost_syns, 0, "of {} connections", tally.answered());
     let after = stage.daemon.view(&stage.lab).unwrap();
     assert_eq!(owners(&stage), table);
     assert_eq!((after.generation, after.pools), (before.generation, before.pools));
+}
+
+fn transmitted(stage: &Stage) -> u64 {
+    stage.daemon.reason(&stage.lab, "transmitted").unwrap()
 }
 
 #[test]

@@ -124,6 +124,16 @@ impl Namespace {
         })
     }
 
+    /// A counter of TCP, by its name in `/proc/net/netstat`, since the namespace began.
+    pub fn tcp_counter(&self, name: &'static str) -> Result<u64> {
+        let text = self.run(|| std::fs::read_to_string("/proc/thread-self/net/netstat"))?;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+        let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let place = names.split_whitespace().position(|known| known == name);
+        let value = place.and_then(|place| values.split_whitespace().nth(place)?.parse().ok());
+        value.with_context(|| format!("the kernel does not count {name}"))
+    }
+
     /// Paths by which other processes can enter its network and mounts while this process lives.
     pub fn paths(&self) -> [PathBuf; 2] {
         let path =
