@@ -87,8 +87,8 @@ fn adding_and_removing_under_load_cuts_exactly_the_moved_slots(
             None => assert!(end.complete(), "slot {} did not move: {end:#?}", fate.slot),
         }
     }
-    // Of 32 flows about a third, and of those that are left about a third.
-    assert!(cut.iter().all(|&cut| cut > 0), "{cut:?}");
+    // About a third of 32 flows by the first change: that it is none does not happen by chance.
+    assert!(cut[0] > 0, "{cut:?}");
 }
 
 #[test]
