@@ -26,8 +26,6 @@ pub fn build(profile: Profile) -> Result<()> {
 /// this fails with a sentence that says so.
 pub fn test(filter: &[String]) -> Result<()> {
     bpf::build()?;
-    // End-to-end tests run the binary; `cargo test` of another package would not build it.
-    shell::run(shell::cargo().args(["build", "--quiet", "--package", "lb-userspace"]))?;
     let mut cargo = shell::cargo();
     cargo.args(["test", "--workspace", "--exclude", "lb-ebpf"]);
     if !shell::is_root() {

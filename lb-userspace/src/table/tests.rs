@@ -175,34 +175,6 @@ fn moves_name_both_ends() {
     assert_eq!(old.moves(&old), BTreeMap::new());
 }
 
-/// The shortest of five runs.
-fn shortest(mut work: impl FnMut() -> Table) -> std::time::Duration {
-    let run = |_| {
-        let start = std::time::Instant::now();
-        std::hint::black_box(work());
-        start.elapsed()
-    };
-    (0..5).map(run).min().unwrap()
-}
-
-#[test]
-#[ignore = "a measurement: run it in release"]
-fn speed() {
-    for count in [10, 100, 1_000, 8_000] {
-        let equal = farm(count);
-        let weighted: Vec<Member> =
-            equal.iter().map(|m| Member { weight: 1 + m.id.get() * 7_919 % 100, ..*m }).collect();
-        let (table, weighted_table) = (maglev(&equal), maglev(&weighted));
-        println!(
-            "{count}: maglev {:?}, weighted {:?}; rebalance after a removal {:?}, after all weights changed {:?}",
-            shortest(|| maglev(&equal)),
-            shortest(|| maglev(&weighted)),
-            shortest(|| rebalance(&table, &equal[1..])),
-            shortest(|| rebalance(&weighted_table, &equal)),
-        );
-    }
-}
-
 fn weights() -> impl Strategy<Value = u32> {
     prop_oneof![4 => 1_u32..=4, 2 => 0_u32..=65_535, 1 => Just(0), 1 => Just(65_535), 1 => Just(u32::MAX)]
 }
