@@ -14,9 +14,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::backend_entry::Flips;
 use super::bpffs::PinDir;
+use super::elements::Elements;
 use super::grace::Grace;
 use super::loader::{BALANCER_MAPS, Program};
-use super::maps::{self, Maps, Pinned, PrefixData4, PrefixData6};
+use super::maps::{self, Maps, Pinned, PrefixData4, PrefixData6, done, gone};
 use super::offload::Offloads;
 use super::packet_log::{self, PacketLog, Sink};
 use super::{
@@ -34,6 +35,7 @@ pub struct Kernel {
     state: State,
     maps: Maps,
     flips: Flips,
+    elements: Elements,
     grace: Grace,
     offloads: Offloads,
     pins: PinDir,
@@ -54,11 +56,11 @@ impl Kernel {
         let program = Program::balancer(&variant, &pins)?;
         let maps = Maps::open(&pins)?;
         let offloads = Offloads::open(&pins)?;
-        let (flips, grace) = (Flips::default(), Grace::new()?);
+        let (flips, elements, grace) = (Flips::default(), Elements::default(), Grace::new()?);
         let state = State { abi_version: ABI_VERSION, ..found };
         let sink = packet_log::to_tracing();
         let mut kernel =
-            Self { log: None, sink, program, variant, state, maps, flips, grace, offloads, pins };
+            Self { log: None, sink, program, variant, state, maps, flips, elements, grace, offloads, pins };
         kernel.write_state(state)?;
         link::replace_all(&kernel.pins, &mut kernel.offloads, None, &mut kernel.program)?;
         Ok(kernel)
@@ -119,10 +121,12 @@ impl Dataplane for Kernel {
                 self.flips.write(&mut maps.backends, &mut self.grace, *id, egress)
             }
             Step::Tables(tables) => tables::publish(&maps.tables, tables),
-            Step::Service4(key, Some(service)) => done(maps.services4.insert(key, service, 0), key),
-            Step::Service4(key, None) => gone(maps.services4.remove(key), key),
-            Step::Service6(key, Some(service)) => done(maps.services6.insert(key, service, 0), key),
-            Step::Service6(key, None) => gone(maps.services6.remove(key), key),
+            Step::Service4(key, service) => {
+                self.elements.write(&mut maps.services4, &mut self.grace, key, service.as_ref())
+            }
+            Step::Service6(key, service) => {
+                self.elements.write(&mut maps.services6, &mut self.grace, key, service.as_ref())
+            }
             Step::Prefix4(key, Some(service)) => done(maps.prefixes4.insert(&trie4(key), service, 0), key),
             Step::Prefix4(key, None) => gone(maps.prefixes4.remove(&trie4(key)), key),
             Step::Prefix6(key, Some(service)) => done(maps.prefixes6.insert(&trie6(key), service, 0), key),
@@ -230,20 +234,6 @@ fn trie6(key: &PrefixKey6) -> Key<PrefixData6> {
         to.copy_from_slice(&word.raw().to_ne_bytes());
     }
     Key::new(key.prefix_len, data)
-}
-
-fn done(result: Result<(), MapError>, key: &impl std::fmt::Debug) -> Result<(), Error> {
-    result.map_err(|e| maps::failed(format!("writing {key:?}"), e))
-}
-
-/// Removing what is not there has reached what was wanted.
-fn gone(result: Result<(), MapError>, key: &impl std::fmt::Debug) -> Result<(), Error> {
-    match result.map_err(maps::io_error) {
-        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
-            Err(Error::Kernel { what: format!("removing {key:?}"), source: error })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn devmap(error: XdpMapError) -> MapError {

@@ -181,6 +181,21 @@ pub fn io_error(error: MapError) -> io::Error {
     }
 }
 
+/// What came of writing `key`.
+pub fn done(result: Result<(), MapError>, key: &impl std::fmt::Debug) -> Result<(), Error> {
+    result.map_err(|e| failed(format!("writing {key:?}"), e))
+}
+
+/// What came of removing `key`. Removing what is not there has reached what was wanted.
+pub fn gone(result: Result<(), MapError>, key: &impl std::fmt::Debug) -> Result<(), Error> {
+    match result.map_err(io_error) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
+            Err(Error::Kernel { what: format!("removing {key:?}"), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A map's descriptor.
 pub fn fd_of(map: &MapData) -> BorrowedFd<'_> {
     map.fd().as_fd()

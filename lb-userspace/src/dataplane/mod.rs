@@ -9,6 +9,7 @@ mod backend_entry;
 mod bpf;
 mod bpffs;
 mod counters;
+mod elements;
 pub mod ethtool;
 mod grace;
 mod image;

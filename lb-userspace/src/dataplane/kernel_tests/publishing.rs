@@ -1,11 +1,11 @@
 //! Writing an image, reading it back, and what packets see meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_common::Reason;
-use lb_common::abi::{Backend, Egress, global, map};
+use lb_common::abi::{Backend, Egress, Service, ServiceKey4, global, map};
+use lb_common::wire::Be16;
 
 use super::lab::{XDP_PASS, XDP_TX, apply, egress, entry, example, id, in_lab, open, owned_by, run, steps};
 use super::slow_reader::SlowReader;
@@ -138,36 +138,65 @@ fn the_log_variant_says_what_it_decides_and_is_taken_out_again() {
 }
 
 /// Three entries (with two, each copy would always hold the same one) that differ in their first and their last word
-/// are written in turn, while a reader that dawdles between
-/// the two words looks for one with halves of both.
+/// are written in turn, while a reader that dawdles between the two words looks for one with halves of both.
 #[test]
 fn a_rewritten_entry_is_never_seen_half() {
     in_lab(|lab| {
         let mut kernel = open(&lab.pins());
         let entry = |word| Egress { ifindex: word, checksum: word, ..egress(0) };
         kernel.apply(&Step::Backend(id(1), Some(entry(1)))).unwrap();
-        let reader = SlowReader::load(&lab.pins().join(map::BACKENDS), id(1));
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let reading = scope.spawn(|| {
-                let (mut reads, mut torn) = (0, 0);
-                while !stop.load(Ordering::Relaxed) {
-                    torn += reader.torn();
-                    reads += SlowReader::READS;
-                }
-                (reads, torn)
-            });
-            let deadline = Instant::now() + Duration::from_secs(2);
-            let mut writes = 0;
-            while Instant::now() < deadline {
-                writes += 1;
-                kernel.apply(&Step::Backend(id(1), Some(entry(1 + writes % 3)))).unwrap();
-            }
-            stop.store(true, Ordering::Relaxed);
-            let (reads, torn) = reading.join().unwrap();
-            assert_eq!(torn, 0, "of {reads} reads during {writes} writes");
-            assert!(writes > 10 && reads > 1000, "{writes} writes and {reads} reads prove nothing");
+        let reader = SlowReader::of_backend(&lab.pins().join(map::BACKENDS), id(1));
+        never_torn(&reader, |round| {
+            kernel.apply(&Step::Backend(id(1), Some(entry(1 + round % 3)))).unwrap();
         });
+    });
+}
+
+/// Two services that are removed and added in turn, and changed, while a reader that found the one dawdles: its entry
+/// must not become the other's.
+#[test]
+fn the_entry_of_a_removed_service_is_not_given_away_while_it_is_read() {
+    in_lab(|lab| {
+        let mut kernel = open(&lab.pins());
+        let image = example();
+        let (&key, &service) = image.services4.first_key_value().unwrap();
+        let other = ServiceKey4 { port: Be16::new(key.port.get() ^ 1), ..key };
+        kernel.apply(&Step::Service4(key, Some(service))).unwrap();
+        let reader = SlowReader::of_service(&lab.pins().join(map::SERVICES4), &key);
+        never_torn(&reader, |round| {
+            let mine = Service { id: 2 * round, ..service };
+            let others = Service { id: 2 * round + 1, ..service };
+            kernel.apply(&Step::Service4(key, None)).unwrap();
+            kernel.apply(&Step::Service4(other, Some(others))).unwrap();
+            kernel.apply(&Step::Service4(other, None)).unwrap();
+            kernel.apply(&Step::Service4(key, Some(mine))).unwrap();
+        });
+        never_torn(&reader, |round| {
+            kernel.apply(&Step::Service4(key, Some(Service { id: round, ..service }))).unwrap();
+        });
+    });
+}
+
+/// Calls `write`, with the number of the call, while `reader` reads, for two seconds.
+fn never_torn(reader: &SlowReader, mut write: impl FnMut(u32)) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let (mut reads, mut torn) = (0, 0);
+            while Instant::now() < deadline {
+                torn += reader.torn();
+                reads += SlowReader::READS;
+            }
+            (reads, torn)
+        });
+        let mut writes = 0;
+        while Instant::now() < deadline {
+            writes += 1;
+            write(writes);
+        }
+        let (reads, torn) = reading.join().unwrap();
+        assert_eq!(torn, 0, "of {reads} reads during {writes} writes");
+        assert!(writes > 10 && reads > 1000, "{writes} writes and {reads} reads prove nothing");
     });
 }
 
