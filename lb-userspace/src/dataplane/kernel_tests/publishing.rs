@@ -162,7 +162,7 @@ fn the_entry_of_a_removed_service_is_not_given_away_while_it_is_read() {
         let (&key, &service) = image.services4.first_key_value().unwrap();
         let other = ServiceKey4 { port: Be16::new(key.port.get() ^ 1), ..key };
         kernel.apply(&Step::Service4(key, Some(service))).unwrap();
-        let reader = SlowReader::of_service(&lab.pins().join(map::SERVICES4), &key);
+        let reader = SlowReader::of_service(&lab.pins().join(map::SERVICES4), key);
         never_torn(&reader, |round| {
             let mine = Service { id: 2 * round, ..service };
             let others = Service { id: 2 * round + 1, ..service };

@@ -26,7 +26,7 @@ impl SlowReader {
     }
 
     /// Loads one that reads a service of the map pinned at `services`.
-    pub fn of_service(services: &Path, key: &ServiceKey4) -> Self {
+    pub fn of_service(services: &Path, key: ServiceKey4) -> Self {
         let [a, b] = key.port.raw().to_ne_bytes();
         let rest = u32::from_ne_bytes([a, b, key.protocol, key.kind]);
         Self::load(services, &[key.address.raw(), rest], Vec::new(), 0)
