@@ -27,7 +27,7 @@ impl Toolchain {
     /// The toolchain that is already here, if any.
     pub fn find() -> Option<Self> {
         let folder = debian_folder();
-        if folder.join("usr/bin/rustc").is_file() && folder.join(BPF_CORE).is_dir() {
+        if is_complete(&folder) {
             return Some(Self::Debian(folder));
         }
         has_rust_src().then_some(Self::Rustup)
@@ -99,6 +99,14 @@ fn debian_folder() -> PathBuf {
     shell::root().join("target/bpf-toolchain/deb")
 }
 
+/// Whether a folder holds the compiler, the libraries where it looks for them, and a `core` for BPF.
+fn is_complete(folder: &Path) -> bool {
+    let driver = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("librustc_driver");
+    folder.join("usr/bin/rustc").is_file()
+        && folder.join(BPF_CORE).is_dir()
+        && fs::read_dir(folder.join("usr/lib")).is_ok_and(|entries| entries.flatten().any(driver))
+}
+
 /// Fetches with the package lists as they are; when that fails, once more with fresh ones.
 fn fetch_debian() -> Result<PathBuf> {
     match unpack_debian() {
@@ -142,8 +150,8 @@ fn unpack_debian() -> Result<PathBuf> {
         shell::run(shell::command("dpkg").arg("-x").arg(package?.path()).arg(&unpacking))?;
     }
     link_libraries(&unpacking)?;
-    if !unpacking.join(BPF_CORE).is_dir() {
-        bail!("the packages hold no {BPF_CORE}");
+    if !is_complete(&unpacking) {
+        bail!("the packages hold no rustc with {BPF_CORE}");
     }
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
