@@ -45,7 +45,7 @@ pub fn test(filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Formatting, clippy, and cargo-deny where it is installed.
+/// Formatting, clippy, and shellcheck and cargo-deny where they are installed.
 pub fn lint() -> Result<()> {
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
     bpf::build()?;
@@ -58,6 +58,11 @@ pub fn lint() -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    if shell::on_path("shellcheck") {
+        shell::run(shell::command("shellcheck").args([".ci/run", "scripts/prepare-backend"]))?;
+    } else {
+        println!("lint: shellcheck is not installed, scripts were not checked (apt-get install shellcheck)");
+    }
     if shell::on_path("cargo-deny") {
         // The advisory database is fetched over the network; that check is for `cargo deny check advisories` by hand.
         shell::run(shell::cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
