@@ -108,3 +108,12 @@ fn the_example_shows_every_key() {
         assert!(text.contains(key.name), "dist/xlb.toml does not show `{}`", key.name);
     }
 }
+
+#[test]
+fn the_readme_shows_a_valid_file() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let file = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = parse(file, "README.md").unwrap_or_else(|report| panic!("{}", report.render(Style::Plain)));
+    assert_eq!((config.pools.len(), config.services.len()), (1, 1));
+}
